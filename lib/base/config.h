@@ -1,0 +1,131 @@
+/*
+ * The configuration: one YAML file, one table of keys (config_keys.c), one struct.
+ *
+ * Loading checks everything that can be checked without a network: unknown keys, types, ranges, names that are
+ * referred to, a route to nowhere or back to its own store. An error reads "mirror.yaml:12:7: ..." and says what
+ * to write instead. Secret files are named here, not read: each program opens only its own (base/secret.h).
+ */
+#ifndef MIRROR_BASE_CONFIG_H
+#define MIRROR_BASE_CONFIG_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum config_tls { CONFIG_TLS_NEVER, CONFIG_TLS_STARTTLS, CONFIG_TLS_ALWAYS };
+enum config_tls_version { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_database_mode { CONFIG_DATABASE_MANAGED, CONFIG_DATABASE_SERVER };
+
+struct config_strings {
+    char **items;
+    size_t count;
+};
+
+struct config_rename {
+    char *from, *to;
+};
+
+struct config_imap {
+    char *host;                  /* NULL: this site has no imap section */
+    uint32_t port;               /* 143, or 993 with tls: always */
+    enum config_tls tls;         /* starttls */
+    char *ca_file;               /* NULL: the system's */
+    enum config_tls_version tls_min_version;
+    char *source_address;        /* NULL: the system's choice */
+    char *proxy;                 /* NULL: none */
+    uint32_t max_sessions;       /* over all workers together */
+    double max_logins_per_second;
+    uint64_t max_message_bytes;  /* larger ones are listed, not copied */
+    uint32_t connect_seconds, answer_seconds; /* time limits */
+    struct config_strings disable_capabilities; /* upper case names as in CAPABILITY */
+};
+
+struct config_site {
+    char *name;
+    struct config_imap imap;
+    char *trusted_name;
+    char *trusted_password_file;
+    char *login;                 /* template with {mailbox} and {trusted}, or "sasl-plain", or "proxyauth" */
+    struct config_strings test_mailboxes;
+    uint32_t auth_failures_until_stop; /* 3 */
+    double auth_retry_minutes;         /* 15 */
+    struct config_strings folders_include, folders_exclude; /* names with '/' between levels; '*' any, '?' one */
+    struct config_strings greetings_folders;
+};
+
+struct config_route {
+    char *name;
+    char *from, *to;
+    const struct config_site *from_site, *to_site; /* point into sites */
+    double target_lag_minutes;
+    double late_command_minutes;          /* how long a command of a dead owner may still arrive (ghosts) */
+    struct config_rename *folders_rename; /* source name -> target name, '/' between levels */
+    size_t folders_rename_count;
+};
+
+struct config_workers {
+    uint32_t scanner, copier, api;
+};
+
+struct config {
+    char *path;     /* of the file itself */
+    char *data_dir; /* absolute */
+    struct {
+        enum config_database_mode mode;
+        struct config_strings hosts; /* "host" or "host:port", in order of preference */
+        char *name, *user, *password_file, *tls_ca_file;
+        char *run_as;                /* managed, when started as root */
+    } database;
+    struct config_site *sites;
+    size_t site_count;
+    struct config_route *routes;
+    size_t route_count;
+    struct config_workers workers;
+    struct {
+        double look_interval_seconds;   /* each mailbox is looked at this often, budget permitting */
+        double full_look_minutes;       /* flags of big folders on servers without CONDSTORE */
+        uint32_t flags_look_max_messages;
+        uint32_t kept_sessions;         /* per scanner */
+    } scan;
+    struct {
+        uint32_t batch_messages;   /* one MULTIAPPEND, one commit */
+        uint64_t batch_bytes;
+        double turn_seconds;       /* a turn of work on one mirror, then others get their turn */
+        double lease_seconds;      /* 120 */
+    } copy;
+    struct {
+        char *listen;              /* "127.0.0.1:8080" */
+        char *cert_file, *key_file;
+        bool allow_plain_http;     /* off loopback without TLS: only if told so in so many words */
+    } api;
+    struct {
+        bool json;
+        uint32_t level;            /* enum log_level */
+    } log;
+    struct {
+        double grace_seconds;      /* drain: work in hand gets this long */
+        double pulse_seconds;      /* a child silent for this long is killed: 45 */
+    } supervisor;
+};
+
+/* NULL and an error "<file>:<line>:<column>: ..." (ERR_PROCESS). Relative paths are relative to the file. */
+struct config *config_load(const char *path, struct err *err);
+struct config *config_parse(const char *yaml, size_t len, const char *path, struct err *err);
+void config_free(struct config *config);
+
+const struct config_site *config_site_find(const struct config *config, const char *name);
+const struct config_route *config_route_find(const struct config *config, const char *name);
+
+/* The modes and places of all secret files, for --check-config. */
+int config_check_secrets(const struct config *config, struct err *err);
+
+/* "<data_dir>/<relative>"; the caller frees. */
+char *config_path(const struct config *config, const char *relative);
+
+/* The table of keys as Markdown (README) : key, default, unit or limits, meaning. */
+void config_print_keys(FILE *out);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Subscribed mailboxes and what people ask about them: used by the API only.
+ */
+#ifndef MIRROR_STORE_MAILBOX_H
+#define MIRROR_STORE_MAILBOX_H
+
+#include "store/store.h"
+
+#include <stddef.h>
+
+struct store_mailbox {
+    char number[65];
+    char name[257];
+    char cos[33];
+    uint32_t priority; /* 1..8 */
+};
+
+enum store_added { STORE_ADDED, STORE_ADDED_CHANGED, STORE_ADDED_UNCHANGED };
+
+/* Subscribes on these routes (all configured ones if route_count is 0): rows of mailbox, look and mirror in one
+ * transaction. A mailbox already there gets its name, cos, priority and further routes. */
+int store_mailbox_add(struct store *store, const struct store_mailbox *mailbox, const char *const *routes,
+                      size_t route_count, enum store_added *added_out, struct err *err);
+/* Removes mirrors and everything recorded of them; copies on the targets stay. *found_out. A mirror that is leased is
+ * fenced by that: its copier loses the lease. */
+int store_mailbox_remove(struct store *store, const char *number, bool *found_out, struct err *err);
+
+/* One mirror as `status`, `list`, `show` and `why` print it. Strings valid during the callback. Ages in seconds, -1:
+ * none. */
+struct store_mirror_status {
+    uint64_t mirror_id;
+    const char *mailbox, *name, *cos, *route;
+    uint32_t priority;
+    const char *state; /* "equal", "behind", "working", "waiting", "failing", "not equal", "paused", "stopped",
+                          "new", "not looked at" */
+    bool equal, paused, working, wanted, verify_wanted;
+    uint64_t wanted_seq, done_seq, verify_wanted_seq, verify_done_seq;
+    uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages, gone_messages;
+    uint32_t foreign_messages, late_messages, gone_folders;
+    uint64_t copied_messages, copied_bytes;
+    const char *refused_keywords;
+    const char *doing_owner; /* lease owner, or "" */
+    double lag_seconds;      /* age of behind_since; 0: nothing is known to be missing */
+    double proven_age_seconds;
+    double next_try_seconds; /* until; -1: none */
+    const char *error, *error_scope, *error_side;
+    double error_age_seconds, error_since_seconds;
+    const char *look_error;
+    double look_age_seconds, look_error_age_seconds;
+    double verified_age_seconds;
+    int64_t verify_differences; /* -1: never verified */
+    const char *verify_report;
+    const char *from_site, *to_site;
+    const char *from_login_state, *to_login_state, *from_error, *to_error;
+};
+struct store_status_filter {
+    const char *mailbox; /* NULL: all */
+    const char *route;   /* NULL: all */
+    const char *after_mailbox; /* paging: mailboxes behind this one; NULL from the start */
+    uint32_t limit;      /* 0: no limit */
+};
+int store_mailbox_status(struct store *store, const struct store_status_filter *filter,
+                         void (*on_mirror)(void *context, const struct store_mirror_status *mirror), void *context,
+                         struct err *err);
+
+/* The folders of a mailbox's mirrors, with counts, for `show`. */
+struct store_folder_status {
+    const char *route, *name, *target_name;
+    uint32_t messages, refused, altered, lost, gone, foreign_messages;
+    bool gone_folder;
+};
+int store_mailbox_folders(struct store *store, const char *mailbox,
+                          void (*on_folder)(void *context, const struct store_folder_status *folder), void *context,
+                          struct err *err);
+/* Messages that cannot be mirrored, or are altered or lost, for `why`: at most `limit`. */
+struct store_trouble {
+    const char *route, *folder, *state, *error;
+    uint32_t source_uid;
+    uint64_t size_bytes;
+    int64_t internal_date;
+};
+int store_mailbox_troubles(struct store *store, const char *mailbox, uint32_t limit,
+                           void (*on_trouble)(void *context, const struct store_trouble *trouble), void *context,
+                           struct err *err);
+
+/* verify wanted for one mailbox or all (NULL): verify_wanted_seq + 1. Returns how many mirrors, or -1. */
+int store_mailbox_want_verify(struct store *store, const char *mailbox, bool deep, struct err *err);
+/* sync asked for: look asked and wanted_seq + 1 with priority 0. Returns how many mirrors, or -1. */
+int store_mailbox_want_sync(struct store *store, const char *mailbox, struct err *err);
+/* *found_out: the route exists. */
+int store_route_pause(struct store *store, const char *route, bool paused, bool *found_out, struct err *err);
+
+int store_audit(struct store *store, const char *who, const char *what, const char *detail, struct err *err);
+
+#endif

@@ -1,0 +1,222 @@
+-- 001: the first schema. One DDL statement per step; a step is recorded when it is through, so a killed migration goes
+-- on where it was. Every table names who writes which columns, and its invariants. InnoDB and a primary key everywhere
+-- (Galera). Times are UTC by the database's clock, DATETIME(6). Names are bytes (VARBINARY, UTF-8), never folded.
+
+-- site: what all workers of all hosts share about one messaging system (I8: no secret, only the version of its file).
+-- Written by: access (login gate, rate), under the row's lock. login_state: unproven = one login at a time until one
+-- succeeded; proven; stopped = no login until stopped_until or a new secret.
+CREATE TABLE site (
+  site_id            INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name               VARBINARY(64) NOT NULL,
+  login_state        ENUM('unproven','proven','stopped') NOT NULL DEFAULT 'unproven',
+  refusals           INT UNSIGNED NOT NULL DEFAULT 0,
+  secret_version     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  probe_owner        VARBINARY(200) NULL,
+  probe_until        DATETIME(6) NULL,
+  last_good_mailbox  VARBINARY(64) NULL,
+  stopped_until      DATETIME(6) NULL,
+  next_login_at      DATETIME(6) NOT NULL DEFAULT '1970-01-01',
+  cool_until         DATETIME(6) NOT NULL DEFAULT '1970-01-01',
+  error              VARBINARY(800) NOT NULL DEFAULT '',
+  error_at           DATETIME(6) NULL,
+  server_words       VARBINARY(800) NOT NULL DEFAULT '',
+  UNIQUE KEY name (name)
+);
+
+-- site_session: one row per IMAP session in use. Written by: access. A row counts against max_sessions until it is
+-- deleted (clean logout), or until grace_until (a dead owner's session is still counted by the store for a while).
+CREATE TABLE site_session (
+  session_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  site_id      INT UNSIGNED NOT NULL,
+  owner        VARBINARY(200) NOT NULL,
+  purpose      VARBINARY(20) NOT NULL,
+  expires_at   DATETIME(6) NOT NULL,
+  grace_until  DATETIME(6) NOT NULL,
+  KEY site (site_id, grace_until),
+  KEY owner (owner)
+);
+
+-- route: Written by: supervisor at start and reload (rows follow the configuration; one that is gone from it is kept,
+-- configured = 0), api (paused).
+CREATE TABLE route (
+  route_id     INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name         VARBINARY(64) NOT NULL,
+  from_site_id INT UNSIGNED NOT NULL,
+  to_site_id   INT UNSIGNED NOT NULL,
+  configured   BOOLEAN NOT NULL DEFAULT 1,
+  paused       BOOLEAN NOT NULL DEFAULT 0,
+  UNIQUE KEY name (name)
+);
+
+-- mailbox: what is subscribed. Written by: api.
+CREATE TABLE mailbox (
+  mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  number       VARBINARY(64) NOT NULL,
+  name         VARBINARY(256) NOT NULL DEFAULT '',
+  cos          VARBINARY(32) NOT NULL DEFAULT '',
+  priority     TINYINT UNSIGNED NOT NULL DEFAULT 5,
+  added_at     DATETIME(6) NOT NULL,
+  UNIQUE KEY number (number)
+);
+
+-- look: one mailbox on one production site, the scanner's unit of work: one look serves all routes of the mailbox.
+-- Written by: api (row made and removed with the mirrors), scanner (all else). Claimed with SKIP LOCKED.
+CREATE TABLE look (
+  mailbox_id     BIGINT UNSIGNED NOT NULL,
+  site_id        INT UNSIGNED NOT NULL,
+  due_at         DATETIME(6) NOT NULL,
+  asked          BOOLEAN NOT NULL DEFAULT 0,
+  lease_owner    VARBINARY(200) NULL,
+  lease_until    DATETIME(6) NULL,
+  looked_at      DATETIME(6) NULL,
+  changed_at     DATETIME(6) NULL,
+  full_look_at   DATETIME(6) NULL,
+  fail_count     INT UNSIGNED NOT NULL DEFAULT 0,
+  error          VARBINARY(800) NOT NULL DEFAULT '',
+  error_at       DATETIME(6) NULL,
+  PRIMARY KEY (mailbox_id, site_id),
+  KEY due (due_at)
+);
+
+-- mirror: one mailbox on one route, and the queue: wanted_seq > done_seq means work. Written by: api (row made and
+-- removed; wanted_seq, verify_wanted_seq raised), scanner (wanted_seq raised, behind_since, proven_at), copier (the
+-- rest, fenced by lease_epoch). Invariants: done_seq <= wanted_seq; behind_since is NULL or the time when the oldest
+-- thing not yet mirrored was seen; only the owner whose epoch stands here writes content of this mirror.
+CREATE TABLE mirror (
+  mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  mailbox_id         BIGINT UNSIGNED NOT NULL,
+  route_id           INT UNSIGNED NOT NULL,
+  priority           TINYINT UNSIGNED NOT NULL DEFAULT 5,
+  wanted_seq         BIGINT UNSIGNED NOT NULL DEFAULT 1,
+  done_seq           BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  verify_wanted_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  verify_deep        BOOLEAN NOT NULL DEFAULT 0,
+  wanted_at          DATETIME(6) NULL,
+  due_at             DATETIME(6) NOT NULL,
+  pushed_at          DATETIME(6) NULL,
+  lease_owner        VARBINARY(200) NULL,
+  lease_until        DATETIME(6) NULL,
+  lease_epoch        BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  recheck_target_at  DATETIME(6) NULL,
+  behind_since       DATETIME(6) NULL,
+  proven_at          DATETIME(6) NULL,
+  equal              BOOLEAN NOT NULL DEFAULT 0,
+  source_messages    INT UNSIGNED NOT NULL DEFAULT 0,
+  target_messages    INT UNSIGNED NOT NULL DEFAULT 0,
+  missing_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  refused_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  altered_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  gone_messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  foreign_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  late_messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  gone_folders       INT UNSIGNED NOT NULL DEFAULT 0,
+  refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
+  copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  fail_count         INT UNSIGNED NOT NULL DEFAULT 0,
+  error              VARBINARY(800) NOT NULL DEFAULT '',
+  error_scope        VARBINARY(16) NOT NULL DEFAULT '',
+  error_side         VARBINARY(16) NOT NULL DEFAULT '',
+  error_at           DATETIME(6) NULL,
+  error_since        DATETIME(6) NULL,
+  next_try_at        DATETIME(6) NULL,
+  verified_at        DATETIME(6) NULL,
+  verify_differences INT UNSIGNED NULL,
+  verify_report      BLOB NULL,
+  UNIQUE KEY mailbox_route (mailbox_id, route_id),
+  KEY due (due_at),
+  KEY route (route_id)
+);
+
+-- folder: one folder of a mirror and the marks of its last complete pass: those seen when the folder was opened, stored
+-- only after all up to them was applied. Written by: copier under the mirror's epoch. name: the source's, neutral form
+-- (levels by '/'). A mark that is NULL forces a full listing of that side. source_gone_at: not in the source's LIST.
+CREATE TABLE folder (
+  folder_id             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  mirror_id             BIGINT UNSIGNED NOT NULL,
+  name                  VARBINARY(1000) NOT NULL,
+  target_name           VARBINARY(1000) NOT NULL,
+  source_uidvalidity    INT UNSIGNED NULL,
+  source_uidnext        INT UNSIGNED NULL,
+  source_exists         INT UNSIGNED NULL,
+  source_unseen         INT UNSIGNED NULL,
+  source_highestmodseq  BIGINT UNSIGNED NULL,
+  source_flags_digest   BINARY(32) NULL,
+  target_uidvalidity    INT UNSIGNED NULL,
+  target_uidnext        INT UNSIGNED NULL,
+  target_exists         INT UNSIGNED NULL,
+  target_highestmodseq  BIGINT UNSIGNED NULL,
+  source_gone_at        DATETIME(6) NULL,
+  foreign_messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  UNIQUE KEY mirror_name (mirror_id, name)
+);
+
+-- message: one message of a folder as it was mirrored. Written by: copier under the mirror's epoch. source_uid is of the
+-- folder's source_uidvalidity, target_uid of its target_uidvalidity. NULL source_uid: gone from production, or not yet
+-- identified again after UIDVALIDITY changed. NULL target_uid: not on the target (state tells why).
+-- Invariants: mirrored => target_uid is not NULL unless it vanished there (I2); no two rows share a target_uid.
+CREATE TABLE message (
+  message_id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  folder_id        BIGINT UNSIGNED NOT NULL,
+  source_uid       INT UNSIGNED NULL,
+  target_uid       INT UNSIGNED NULL,
+  state            ENUM('mirrored','refused','lost') NOT NULL,
+  altered          BOOLEAN NOT NULL DEFAULT 0,
+  internal_date    BIGINT NOT NULL,
+  size_bytes       BIGINT UNSIGNED NOT NULL,
+  raw_sha256       BINARY(32) NULL,
+  normal_sha256    BINARY(32) NULL,
+  header_sha256    BINARY(32) NULL,
+  target_size      BIGINT UNSIGNED NULL,
+  target_sha256    BINARY(32) NULL,
+  flags_written    BLOB NOT NULL,
+  flags_refused    BLOB NOT NULL,
+  times_lost       TINYINT UNSIGNED NOT NULL DEFAULT 0,
+  fail_count       INT UNSIGNED NOT NULL DEFAULT 0,
+  next_try_at      DATETIME(6) NULL,
+  error            VARBINARY(800) NOT NULL DEFAULT '',
+  source_gone_at   DATETIME(6) NULL,
+  mirrored_at      DATETIME(6) NULL,
+  UNIQUE KEY folder_source (folder_id, source_uid),
+  UNIQUE KEY folder_target (folder_id, target_uid)
+);
+
+-- intent: the committed note that an APPEND is about to be made (I3). Written by: copier under the mirror's epoch. open:
+-- nobody knows yet whether the target has it. ghost: settled as absent, may still come true until ghost_until.
+-- Settled as present: the row goes in the transaction that records the message.
+CREATE TABLE intent (
+  intent_id           BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  folder_id           BIGINT UNSIGNED NOT NULL,
+  source_uidvalidity  INT UNSIGNED NOT NULL,
+  source_uid          INT UNSIGNED NOT NULL,
+  internal_date       BIGINT NOT NULL,
+  size_bytes          BIGINT UNSIGNED NOT NULL,
+  header_sha256       BINARY(32) NOT NULL,
+  flags               BLOB NOT NULL,
+  target_uidvalidity  INT UNSIGNED NOT NULL,
+  target_uidnext      INT UNSIGNED NOT NULL,
+  lease_epoch         BIGINT UNSIGNED NOT NULL,
+  state               ENUM('open','ghost') NOT NULL DEFAULT 'open',
+  created_at          DATETIME(6) NOT NULL,
+  ghost_until         DATETIME(6) NULL,
+  KEY folder (folder_id, state)
+);
+
+-- worker: who is alive and what it does now. Written by: each program about itself.
+CREATE TABLE worker (
+  owner       VARBINARY(200) NOT NULL PRIMARY KEY,
+  program     VARBINARY(32) NOT NULL,
+  started_at  DATETIME(6) NOT NULL,
+  seen_at     DATETIME(6) NOT NULL,
+  doing       VARBINARY(200) NOT NULL DEFAULT ''
+);
+
+-- audit: every change of state that a person asked for: who, what, why. Written by: api. Rows are never changed.
+CREATE TABLE audit (
+  audit_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  at        DATETIME(6) NOT NULL,
+  who       VARBINARY(64) NOT NULL,
+  what      VARBINARY(200) NOT NULL,
+  detail    BLOB NOT NULL
+);
