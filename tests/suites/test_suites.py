@@ -1,0 +1,77 @@
+"""The suites that are other programs' work (CMake, CTest, libFuzzer, the demo), as pytest cases: quiet when all is
+well, else with the end of their output."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHOWN_BYTES = 12000
+JOBS = str(min(os.cpu_count() or 1, 8))
+
+
+def run(*command, seconds, **environ):
+    """Runs in the root of the tree; on failure or after `seconds` the test fails with the output's end."""
+    # A session of its own: what it started can be ended with it.
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        why = f"exit status {process.returncode}"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        output, _ = process.communicate()
+        why = f"took longer than {seconds} s"
+    if process.returncode != 0:
+        text = output.decode(errors="replace")[-SHOWN_BYTES:]
+        pytest.fail(f"{' '.join(command)}: {why}\n{text}", pytrace=False)
+    return output.decode(errors="replace")
+
+
+def build(folder, *options):
+    if not (ROOT / folder / "CMakeCache.txt").exists():
+        options = ("-G", "Ninja", *options)  # a folder that somebody configured keeps its generator
+    run("cmake", "-S", ".", "-B", folder, *options, seconds=120)
+    run("cmake", "--build", folder, "--parallel", JOBS, seconds=900)
+
+
+def build_asan():
+    build("build-asan", "-DCMAKE_C_COMPILER=clang", "-DMM_SANITIZE=address,undefined")
+
+
+def ctest(folder, label, seconds):
+    output = run("ctest", "--test-dir", folder, "--label-regex", label, "--no-tests=error", "--output-on-failure",
+                 "--timeout", "120", seconds=seconds, UBSAN_OPTIONS="print_stacktrace=1",
+                 ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1")
+    print(output)
+
+
+def test_build_gcc():
+    build("build", "-DCMAKE_C_COMPILER=gcc")
+    missing = [name for name in ("mirror-supervisor", "mirror-scanner", "mirror-copier", "mirror-api", "mirrorctl")
+               if not os.access(ROOT / "build/bin" / name, os.X_OK)]
+    assert not missing, "build/bin lacks programs"
+
+
+def test_build_clang():
+    build_asan()
+
+
+def test_unit():
+    build_asan()
+    ctest("build-asan", "unit", 600)
+    ctest("build", "unit", 600)
+
+
+def test_fuzz():
+    build("build-fuzz", "-DCMAKE_C_COMPILER=clang", "-DMM_FUZZ=ON")
+    ctest("build-fuzz", "fuzz", 900)
+
+
+def test_demo():
+    run("./demo", "--once", seconds=600)
+
+
+def test_fresh():
+    run("scripts/fresh", seconds=5400)
