@@ -59,7 +59,7 @@ def main():
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     environ = dict(os.environ, MIRROR_CHECK_RUN=uuid.uuid4().hex, MIRROR_CHECK_REAPER=str(os.getpid()),
                    PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
-    command = [sys.executable, "-B", "-m", "pytest", "-v", "--tb=short", "--color=auto",
+    command = [sys.executable, "-B", "-m", "pytest", "-v", "--color=auto",
                "--durations=10", "--durations-min=1", "-c", str(TESTS / "pytest.ini")]
     if args.all:
         command.append("--no-skips")
