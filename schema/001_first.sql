@@ -75,7 +75,7 @@ CREATE TABLE look (
   error          VARBINARY(800) NOT NULL DEFAULT '',
   error_at       DATETIME(6) NULL,
   PRIMARY KEY (mailbox_id, site_id),
-  KEY due (due_at)
+  KEY due (site_id, due_at)
 );
 
 -- mirror: one mailbox on one route, and the queue: wanted_seq > done_seq means work. Written by: api (row made and

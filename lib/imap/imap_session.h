@@ -82,7 +82,8 @@ struct imap_handlers {
 /* Sends one command line (no tag, no CRLF), e.g. "UID FETCH 1:* (FLAGS)". Strings that need quoting are made with
  * imap_session_quote(). Names in `wire` form. Returns NULL if the session is dead. The command is freed by the
  * engine after on_done. Only commands that pipeline safely may follow each other without waiting: the rule stands in
- * imap_pipeline.c. */
+ * imap_pipeline.c. "LOGOUT" may be sent too: the BYE before its tagged OK is no error then, on_done tells whether it was
+ * answered (access releases a session's slot as clean only after that). */
 struct imap_command *imap_session_send(struct imap_session *session, const struct imap_handlers *handlers,
                                        const char *format, ...) __attribute__((format(printf, 3, 4)));
 void imap_session_resume(struct imap_session *session);
@@ -98,6 +99,12 @@ int imap_session_quote(const char *value, char *text, size_t size);
  * `with_status`: LIST-STATUS, or LIST and pipelined STATUS. 0 only if every tagged answer was OK (a STATUS with NO
  * leaves that entry without has_status). Duplicate and over-long names are errors. */
 int imap_session_list(struct imap_session *session, bool with_status, struct imap_list *list_out, struct err *err);
+/* The same without waiting (scanner: many sessions at once): on_done is called exactly once, on 0 with the list, which
+ * is then the callee's to fini (moved out), on -1 with NULL and why. Returns -1 and calls nothing if the session is dead.
+ * A session freed meanwhile calls on_done with -1. */
+int imap_session_list_start(struct imap_session *session, bool with_status,
+                            void (*on_done)(void *context, int result, struct imap_list *list, const struct err *err),
+                            void *context, struct err *err);
 
 /* EXAMINE or SELECT. Replaces *status_out (zeroed or fini'd by the caller). A folder already open with the same mode
  * is opened again (fresh figures). */

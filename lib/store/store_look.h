@@ -20,9 +20,11 @@ struct store_look {
     int64_t seconds_since_change; /* -1: never changed */
 };
 
-/* Due looks, lease of `lease_seconds`; returns how many were put into looks_out (at most max), or -1. */
-int store_look_claim(struct store *store, const char *owner, uint32_t lease_seconds, struct store_look *looks_out,
-                     uint32_t max, struct err *err);
+/* Due looks of one site (so that a site that is down or busy holds up no other), asked ones first, then the longest due;
+ * lease of `lease_seconds`; returns how many were put into looks_out (at most max), or -1. Those whose lease is over are
+ * due too. */
+int store_look_claim(struct store *store, const char *owner, const char *site, uint32_t lease_seconds,
+                     struct store_look *looks_out, uint32_t max, struct err *err);
 
 struct store_look_result {
     const struct store_look *look;
