@@ -46,11 +46,16 @@ struct access_session *access_session_open(struct access *access, const struct c
                                            const char *mailbox, enum err_side side, int wait_ms, struct err *err);
 
 /* Renews the rows of the sessions that are open, when half their life is over; call it at every tick. -1: the store
- * is away or a row was lost: the session must not be used further. */
+ * is away or a row was lost: the session must not be used further (access_session_poll() then says FAILED). */
 int access_renew(struct access *access, struct err *err);
 
-/* LOGOUT and release if it is in order; a cut or dead one counts until its grace time is over. NULL is fine. */
+/* LOGOUT, awaited for at most 500 ms, and release; a cut or dead one counts until its grace time is over. NULL is
+ * fine. Not from a callback of the engine. */
 void access_session_free(struct access_session *session);
+/* The same without waiting: takes the session; access_step() sees to the rest. */
+void access_session_leave(struct access_session *session);
+/* Moves on what access_session_leave() began; call it in each round of the reactor. */
+void access_step(struct access *access);
 /* Cuts the connection at once (half a literal was sent). */
 void access_session_cut(struct access_session *session);
 
