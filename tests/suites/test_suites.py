@@ -2,7 +2,9 @@
 well, else with the end of their output."""
 import os
 import pathlib
+import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -13,20 +15,23 @@ JOBS = str(min(os.cpu_count() or 1, 8))
 
 def run(*command, seconds, **environ):
     """Runs in the root of the tree; on failure or after `seconds` the test fails with the output's end."""
-    # A session of its own: what it started can be ended with it.
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        output, _ = process.communicate(timeout=seconds)
-        why = f"exit status {process.returncode}"
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        output, _ = process.communicate()
-        why = f"took longer than {seconds} s"
+    # Into a file: what a command leaves running would hold a pipe open, and keep us waiting instead of being found.
+    # In a session of its own, so that all of it can be ended when its time is over.
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stdin=subprocess.DEVNULL,
+                                   stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            process.wait(seconds)
+            why = f"exit status {process.returncode}"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            why = f"took longer than {seconds} s"
+        file.seek(0)
+        output = file.read().decode(errors="replace")
     if process.returncode != 0:
-        text = output.decode(errors="replace")[-SHOWN_BYTES:]
-        pytest.fail(f"{' '.join(command)}: {why}\n{text}", pytrace=False)
-    return output.decode(errors="replace")
+        pytest.fail(f"{' '.join(command)}: {why}\n{output[-SHOWN_BYTES:]}", pytrace=False)
+    return output
 
 
 def build(folder, *options):
