@@ -29,17 +29,17 @@ struct config_rename {
 };
 
 struct config_imap {
-    char *host;                  /* NULL: this site has no imap section */
-    uint32_t port;               /* 143, or 993 with tls: always */
-    enum config_tls tls;         /* starttls */
-    char *ca_file;               /* NULL: the system's */
+    char *host;          /* NULL: this site has no imap section */
+    uint32_t port;       /* 143, or 993 with tls: always */
+    enum config_tls tls; /* starttls */
+    char *ca_file;       /* NULL: the system's */
     enum config_tls_version tls_min_version;
-    char *source_address;        /* NULL: the system's choice */
-    char *proxy;                 /* NULL: none */
-    uint32_t max_sessions;       /* over all workers together */
+    char *source_address;  /* NULL: the system's choice */
+    char *proxy;           /* NULL: none */
+    uint32_t max_sessions; /* over all workers together */
     double max_logins_per_second;
-    uint64_t max_message_bytes;  /* larger ones are listed, not copied */
-    uint32_t connect_seconds, answer_seconds; /* time limits */
+    uint64_t max_message_bytes;                 /* larger ones are listed, not copied */
+    uint32_t connect_seconds, answer_seconds;   /* time limits */
     struct config_strings disable_capabilities; /* upper case names as in CAPABILITY */
 };
 
@@ -48,11 +48,12 @@ struct config_site {
     struct config_imap imap;
     char *trusted_name;
     char *trusted_password_file;
-    char *login;                 /* template with {mailbox} and {trusted}, or "sasl-plain", or "proxyauth" */
+    char *login; /* template with {mailbox} and {trusted}, or "sasl-plain", or "proxyauth" */
     struct config_strings test_mailboxes;
     uint32_t auth_failures_until_stop; /* 3 */
     double auth_retry_minutes;         /* 15 */
-    struct config_strings folders_include, folders_exclude; /* names with '/' between levels; '*' any, '?' one */
+    struct config_strings folders_include,
+        folders_exclude; /* names with '/' between levels; '*' any, '?' one */
     struct config_strings greetings_folders;
 };
 
@@ -77,7 +78,7 @@ struct config {
         enum config_database_mode mode;
         struct config_strings hosts; /* "host" or "host:port", in order of preference */
         char *name, *user, *password_file, *tls_ca_file;
-        char *run_as;                /* managed, when started as root */
+        char *run_as; /* managed, when started as root */
     } database;
     struct config_site *sites;
     size_t site_count;
@@ -85,29 +86,29 @@ struct config {
     size_t route_count;
     struct config_workers workers;
     struct {
-        double look_interval_seconds;   /* each mailbox is looked at this often, budget permitting */
-        double full_look_minutes;       /* flags of big folders on servers without CONDSTORE */
+        double look_interval_seconds; /* each mailbox is looked at this often, budget permitting */
+        double full_look_minutes;     /* flags of big folders on servers without CONDSTORE */
         uint32_t flags_look_max_messages;
-        uint32_t kept_sessions;         /* per scanner */
+        uint32_t kept_sessions; /* per scanner */
     } scan;
     struct {
-        uint32_t batch_messages;   /* one MULTIAPPEND, one commit */
+        uint32_t batch_messages; /* one MULTIAPPEND, one commit */
         uint64_t batch_bytes;
-        double turn_seconds;       /* a turn of work on one mirror, then others get their turn */
-        double lease_seconds;      /* 120 */
+        double turn_seconds;  /* a turn of work on one mirror, then others get their turn */
+        double lease_seconds; /* 120 */
     } copy;
     struct {
-        char *listen;              /* "127.0.0.1:8080" */
+        char *listen; /* "127.0.0.1:8080" */
         char *cert_file, *key_file;
-        bool allow_plain_http;     /* off loopback without TLS: only if told so in so many words */
+        bool allow_plain_http; /* off loopback without TLS: only if told so in so many words */
     } api;
     struct {
         bool json;
-        uint32_t level;            /* enum log_level */
+        uint32_t level; /* enum log_level */
     } log;
     struct {
-        double grace_seconds;      /* drain: work in hand gets this long */
-        double pulse_seconds;      /* a child silent for this long is killed: 45 */
+        double grace_seconds; /* drain: work in hand gets this long */
+        double pulse_seconds; /* a child silent for this long is killed: 45 */
     } supervisor;
 };
 

@@ -19,7 +19,8 @@ enum { JSON_MAX_DEPTH = 16 };
 cJSON *json_parse_object(const char *bytes, size_t len, size_t max_bytes, struct err *err);
 
 /* The member must be there, of that type and within the limits; else -1 and an error that names the field. */
-int json_get_string(const cJSON *object, const char *name, size_t max_bytes, const char **value_out, struct err *err);
+int json_get_string(const cJSON *object, const char *name, size_t max_bytes, const char **value_out,
+                    struct err *err);
 int json_get_u64(const cJSON *object, const char *name, uint64_t max, uint64_t *value_out, struct err *err);
 int json_get_bool(const cJSON *object, const char *name, bool *value_out, struct err *err);
 bool json_has(const cJSON *object, const char *name);

@@ -27,8 +27,9 @@ struct log_field {
 };
 
 #define LOG_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_STRING, .value.string = (v)})
-#define LOG_INT(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_INTEGER, .value.integer = (int64_t)(v)})
-#define LOG_UINT(n, v) \
+#define LOG_INT(n, v)                                                                                        \
+    ((struct log_field){.name = (n), .kind = LOG_KIND_INTEGER, .value.integer = (int64_t)(v)})
+#define LOG_UINT(n, v)                                                                                       \
     ((struct log_field){.name = (n), .kind = LOG_KIND_UNSIGNED, .value.number_unsigned = (uint64_t)(v)})
 #define LOG_NUM(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_NUMBER, .value.number = (v)})
 
@@ -37,7 +38,7 @@ struct log_field {
 #define log_info(...) LOG_EVENT(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(...) LOG_EVENT(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_error(...) LOG_EVENT(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define LOG_EVENT(level, event, ...) \
+#define LOG_EVENT(level, event, ...)                                                                         \
     log_write((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 
 /* `program` is borrowed for the life of the process. */
