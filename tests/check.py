@@ -64,14 +64,17 @@ def main():
     if args.all:
         command.append("--no-skips")
     command += [suites.place(name) for name in chosen(args)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL)
+    process = None
 
     def forward(signum, _frame):
-        process.send_signal(signal.SIGINT)
+        # A Ctrl-C reaches pytest by itself; other wishes to end become one, so that it still cleans up.
+        if process and signum != signal.SIGINT:
+            process.send_signal(signal.SIGINT)
 
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGHUP, forward)
-    signal.signal(signal.SIGINT, lambda *_: None)  # a Ctrl-C reaches pytest by itself
+    # Before pytest starts: a SIGINT that is ignored (a background job's) would stay ignored there.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, forward)
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL)
     code = reap_until_end(process)
     # Only after an interrupted or crashed session is there anything left to end here.
     left = leftovers.find(environ["MIRROR_CHECK_RUN"], os.getpid())

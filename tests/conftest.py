@@ -1,4 +1,4 @@
-"""Rules for every suite: nothing is left running, a failed build stops everything, skips fail under --all."""
+"""Rules for every suite: nothing is left running, a failed build stops everything, skips fail under --all; and say()."""
 import os
 import sys
 import time
@@ -18,6 +18,24 @@ GRACE_SECONDS = 5  # what was told to stop may take this long to be gone
 
 def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a test that skips has failed")
+
+
+FIGURES = pytest.StashKey()
+
+
+@pytest.fixture
+def say(request):
+    """say(text): a figure that people should see also when all is well; printed after all tests."""
+    def note(text):
+        request.config.stash.setdefault(FIGURES, []).append(f"{request.node.name}: {text}")
+    return note
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.stash.get(FIGURES, None):
+        terminalreporter.section("figures")
+        for line in config.stash[FIGURES]:
+            terminalreporter.line(line)
 
 
 @pytest.hookimpl(hookwrapper=True)
