@@ -8,14 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "standin"))
 BIN = pathlib.Path(os.environ.get("MIRROR_BIN", ROOT / "build" / "bin"))
 
 
