@@ -46,7 +46,8 @@ int access_renew(struct access *access, struct err *err)
 {
     int result = 0;
 
-    for (struct access_session *session = access->sessions; session != NULL; session = access_session_next(session)) {
+    for (struct access_session *session = access->sessions; session != NULL;
+         session = access_session_next(session)) {
         if (access_session_renew(session, err) != 0)
             result = -1;
     }

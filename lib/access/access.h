@@ -15,11 +15,11 @@
 struct access;
 
 struct access_params {
-    struct store *store;           /* borrowed, as all here */
+    struct store *store; /* borrowed, as all here */
     struct imap_reactor *reactor;
-    const char *owner;             /* daemon_owner() */
-    const char *purpose;           /* "copier", "scanner" */
-    uint32_t session_seconds;      /* a session's row lives this long unless renewed: the lease's length */
+    const char *owner;        /* daemon_owner() */
+    const char *purpose;      /* "copier", "scanner" */
+    uint32_t session_seconds; /* a session's row lives this long unless renewed: the lease's length */
 };
 
 struct access *access_new(const struct access_params *params);
@@ -43,7 +43,8 @@ struct imap_session *access_session_imap(struct access_session *session);     /*
 
 /* The same, waiting up to wait_ms for a free session (ERR_SITE/LATER "no session free" when over). */
 struct access_session *access_session_open(struct access *access, const struct config_site *site,
-                                           const char *mailbox, enum err_side side, int wait_ms, struct err *err);
+                                           const char *mailbox, enum err_side side, int wait_ms,
+                                           struct err *err);
 
 /* Renews the rows of the sessions that are open, when half their life is over; call it at every tick. -1: the store
  * is away or a row was lost: the session must not be used further (access_session_poll() then says FAILED). */

@@ -14,13 +14,14 @@ struct access {
     struct imap_reactor *reactor;
     char *owner, *purpose;
     uint32_t session_seconds;
+    int64_t no_release_until_ms; /* the store is away */
     struct access_secret *secrets;
     struct access_session *sessions; /* all, also those that are leaving */
 };
 
 /* The trusted server's password of a site, read on first use; borrowed until access_secret_forget(). */
-const struct secret *access_secret_get(struct access *access, const struct config_site *site, uint64_t *version_out,
-                                       struct err *err);
+const struct secret *access_secret_get(struct access *access, const struct config_site *site,
+                                       uint64_t *version_out, struct err *err);
 /* Of one site, or of all (NULL). */
 void access_secret_forget(struct access *access, const char *site);
 

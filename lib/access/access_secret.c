@@ -43,14 +43,15 @@ static int explain(const struct config_site *site, struct err *err)
 {
     struct err cause = *err;
 
-    return err_set(err, ERR_SITE, ERR_RETRY_LATER,
-                   "site %s: the trusted server's password cannot be read: %s; put it into that file, readable by its "
-                   "owner only (trusted_server.password_file)",
-                   site->name, cause.text);
+    return err_set(
+        err, ERR_SITE, ERR_RETRY_LATER,
+        "site %s: the trusted server's password cannot be read: %s; put it into that file, readable by its "
+        "owner only (trusted_server.password_file)",
+        site->name, cause.text);
 }
 
-const struct secret *access_secret_get(struct access *access, const struct config_site *site, uint64_t *version_out,
-                                       struct err *err)
+const struct secret *access_secret_get(struct access *access, const struct config_site *site,
+                                       uint64_t *version_out, struct err *err)
 {
     struct access_secret *entry = access->secrets;
 

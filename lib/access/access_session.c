@@ -19,7 +19,14 @@
 
 #include <stdlib.h>
 
-enum { LOGOUT_WAIT_MS = 500, LOGOUT_LEAVE_MS = 3000, MIN_ASK_MS = 5, MAX_ASK_MS = 5000, ROUND_MS = 100 };
+enum {
+    LOGOUT_WAIT_MS = 500,
+    LOGOUT_LEAVE_MS = 3000,
+    MIN_ASK_MS = 5,
+    MAX_ASK_MS = 5000,
+    ROUND_MS = 100,
+    NO_RELEASE_MS = 5000
+};
 
 #define STEPS(X) X(ASKING) X(LOGGING_IN) X(PROBING) X(LEAVING_PROBE) X(OPEN) X(LEAVING) X(OVER)
 
@@ -58,13 +65,16 @@ static void enter(struct access_session *session, enum step step)
     session->step = step;
 }
 
-/* Gives the slot back. A store that is away is no matter here: the row ends by itself. */
+/* Gives the slot back. A store that is away is no matter here, since the row ends by itself; but each try would block,
+ * so the rest is not tried then. */
 static void release(struct access_session *session, bool clean)
 {
+    struct access *access = session->access;
     struct err ignored;
 
-    if (session->session_id != 0)
-        store_site_session_release(session->access->store, session->session_id, clean, &ignored);
+    if (session->session_id != 0 && clock_left_ms(access->no_release_until_ms) == 0 &&
+        store_site_session_release(access->store, session->session_id, clean, &ignored) != 0)
+        access->no_release_until_ms = clock_boot_ms() + NO_RELEASE_MS;
     session->session_id = 0;
 }
 
@@ -149,7 +159,8 @@ static void be_stopped(struct access_session *session, const struct store_admiss
     /* A corrected password file must be noticed without a reload: it is read again at the next try. */
     access_secret_forget(session->access, session->site->name);
     err_set(&session->error, ERR_SITE, ERR_RETRY_LATER,
-            "site %s is stopped, since it refused the trusted server's login (%s); correct its name, password or form "
+            "site %s is stopped, since it refused the trusted server's login (%s); correct its name, "
+            "password or form "
             "of login: a new password file is tried at once, else the next try is in %u s",
             session->site->name, answer->error, answer->stopped_seconds);
     fail(session);
@@ -246,13 +257,15 @@ static void explain_failure(struct access_session *session, bool refused_by_site
         session->error.retry = ERR_RETRY_LATER;
     } else if (refused_by_site) {
         err_set(&session->error, ERR_SITE, ERR_RETRY_LATER,
-                "%s; site %s refuses every mailbox: check the trusted server's name, its password and the form of login "
+                "%s; site %s refuses every mailbox: check the trusted server's name, its password and the "
+                "form of login "
                 "there",
                 why->text, session->site->name);
         access_secret_forget(session->access, session->site->name);
     } else {
         err_set(&session->error, ERR_MAILBOX, ERR_RETRY_LATER,
-                "%s; other mailboxes of site %s are not concerned: check that mailbox %s exists there and that its class "
+                "%s; other mailboxes of site %s are not concerned: check that mailbox %s exists there and "
+                "that its class "
                 "of service allows IMAP access",
                 why->text, session->site->name, session->mailbox);
     }
@@ -356,7 +369,8 @@ struct access_session *access_session_start(struct access *access, const struct 
 }
 
 struct access_session *access_session_open(struct access *access, const struct config_site *site,
-                                           const char *mailbox, enum err_side side, int wait_ms, struct err *err)
+                                           const char *mailbox, enum err_side side, int wait_ms,
+                                           struct err *err)
 {
     struct access_session *session = access_session_start(access, site, mailbox, side);
     int64_t wait_until_ms = clock_boot_ms() + wait_ms;
@@ -365,7 +379,8 @@ struct access_session *access_session_open(struct access *access, const struct c
     while (state == ACCESS_WAITING || state == ACCESS_CONNECTING) {
         if (state == ACCESS_WAITING && clock_left_ms(wait_until_ms) == 0) {
             err_set(&session->error, ERR_SITE, ERR_RETRY_LATER,
-                    "site %s: no session free within %d s: all that its imap.max_sessions or max_logins_per_second allow "
+                    "site %s: no session free within %d s: all that its imap.max_sessions or "
+                    "max_logins_per_second allow "
                     "are in use",
                     site->name, wait_ms / 1000);
             fail(session);
@@ -410,14 +425,15 @@ int access_session_renew(struct access_session *session, struct err *err)
 
     if (session->session_id == 0 || clock_boot_ms() - session->renewed_ms < half_ms)
         return 0;
-    if (store_site_session_renew(session->access->store, session->session_id, session->access->session_seconds, &alive,
-                                 err) != 0)
+    if (store_site_session_renew(session->access->store, session->session_id,
+                                 session->access->session_seconds, &alive, err) != 0)
         return -1;
     session->renewed_ms = clock_boot_ms();
     if (alive)
         return 0;
     err_set(&session->error, ERR_MAILBOX, ERR_RETRY_LATER,
-            "site %s: the right to a session for mailbox %s ran out before it was renewed (this process was too slow)",
+            "site %s: the right to a session for mailbox %s ran out before it was renewed (this process was "
+            "too slow)",
             session->site->name, session->mailbox);
     fail(session);
     if (err != NULL)
