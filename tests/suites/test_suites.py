@@ -24,14 +24,27 @@ def run(*command, seconds, **environ):
             process.wait(seconds)
             why = f"exit status {process.returncode}"
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             why = f"took longer than {seconds} s"
+            end(process)
         file.seek(0)
         output = file.read().decode(errors="replace")
     if process.returncode != 0:
         pytest.fail(f"{' '.join(command)}: {why}\n{output[-SHOWN_BYTES:]}", pytrace=False)
     return output
+
+
+def end(process, seconds=30):
+    """SIGTERM lets it clean up after itself; then SIGKILL to all of its session."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
 
 
 def build(folder, *options):
