@@ -182,12 +182,13 @@ static int end_fetching(struct imap_session *session, struct fetching *fetching,
     int result = wait_for(session, &fetching->answer, err);
     sort_and_merge(fetching->messages);
     if (result == 0 && fetching->too_many)
-        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "FETCH answered for more than %d messages", MAX_MESSAGES);
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "FETCH answered for more than %d messages",
+                       MAX_MESSAGES);
     return result;
 }
 
-int imap_messages_fetch(struct imap_session *session, const char *set, const char *items, const char *modifier,
-                        struct imap_messages *messages, struct err *err)
+int imap_messages_fetch(struct imap_session *session, const char *set, const char *items,
+                        const char *modifier, struct imap_messages *messages, struct err *err)
 {
     struct fetching fetching = {.messages = messages};
     struct imap_handlers handlers = {.context = &fetching, .on_fetch = on_fetch, .on_done = on_fetch_done};
@@ -195,8 +196,8 @@ int imap_messages_fetch(struct imap_session *session, const char *set, const cha
     return end_fetching(session, &fetching, err);
 }
 
-int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count, const char *items,
-                             struct imap_messages *messages, struct err *err)
+int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count,
+                             const char *items, struct imap_messages *messages, struct err *err)
 {
     struct fetching fetching = {.messages = messages};
     struct imap_handlers handlers = {.context = &fetching, .on_fetch = on_fetch, .on_done = on_fetch_done};
@@ -238,13 +239,15 @@ static void on_search_done(void *context, int result, const char *code, const st
 int imap_messages_search_all(struct imap_session *session, struct imap_uids *uids_out, struct err *err)
 {
     struct searching searching = {.uids = uids_out};
-    struct imap_handlers handlers = {.context = &searching, .on_search = on_search, .on_done = on_search_done};
+    struct imap_handlers handlers = {
+        .context = &searching, .on_search = on_search, .on_done = on_search_done};
     bool esearch = imap_session_has(session, IMAP_CAP_ESEARCH);
     imap_session_send(session, &handlers, "%s", esearch ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL");
     if (wait_for(session, &searching.answer, err) != 0)
         return -1;
     if (searching.too_many)
-        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "SEARCH answered more than %d messages", MAX_MESSAGES);
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "SEARCH answered more than %d messages",
+                       MAX_MESSAGES);
     imap_uids_sort(uids_out);
     return 0;
 }

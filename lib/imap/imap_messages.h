@@ -24,14 +24,15 @@ struct imap_messages {
 };
 
 void imap_messages_fini(struct imap_messages *messages);
-struct imap_message *imap_messages_find(const struct imap_messages *messages, uint32_t uid); /* NULL: not there */
+struct imap_message *imap_messages_find(const struct imap_messages *messages,
+                                        uint32_t uid); /* NULL: not there */
 
 /* UID FETCH of a set as text ("1:*") or of UIDs (ascending; in pieces, pipelined), `items` as in "(FLAGS)" but without
  * parentheses; `modifier` "" or e.g. " (CHANGEDSINCE 7)". What is in `messages` already is kept and completed. */
-int imap_messages_fetch(struct imap_session *session, const char *set, const char *items, const char *modifier,
-                        struct imap_messages *messages, struct err *err);
-int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count, const char *items,
-                             struct imap_messages *messages, struct err *err);
+int imap_messages_fetch(struct imap_session *session, const char *set, const char *items,
+                        const char *modifier, struct imap_messages *messages, struct err *err);
+int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count,
+                             const char *items, struct imap_messages *messages, struct err *err);
 
 /* All UIDs of the open folder: UID SEARCH ALL (ESEARCH where offered), ascending. */
 int imap_messages_search_all(struct imap_session *session, struct imap_uids *uids_out, struct err *err);

@@ -1,6 +1,6 @@
 /*
  * Target: what the copier writes to. It knows folders by neutral names, messages by the target's own UIDs. One
- * implementation now: an IMAP site.
+ * implementation now: an IMAP site (target_imap.c).
  *
  * Errors are those of imap_session.h with side ERR_SIDE_TARGET. Nothing here decides anything: the copier says what to
  * append, mark or remove. A folder is never CLOSEd, and SELECTed only to STORE or EXPUNGE.
@@ -20,56 +20,55 @@ struct target *target_open_imap(struct imap_session *session, int (*guard)(void 
                                 void *context);
 void target_free(struct target *target);
 
-/* Folders. Names neutral. `*status_out` as of now (STATUS). */
-int target_list(struct target *target, struct imap_list *list_out, struct err *err);
-/* The name under which the target has this folder: as listed (its own spelling) or as it would be made. */
+/* Lists the folders with their STATUS and remembers them: target_folder_*() refer to the last list. */
+int target_list(struct target *target, struct err *err);
+/* NULL: not there. Borrowed until the next list. A folder whose STATUS failed has has_status false. */
+const struct imap_list_entry *target_folder_find(const struct target *target, const char *name);
+/* STATUS of one folder, now. */
+int target_folder_status(struct target *target, const char *name, struct imap_folder_status *status_out,
+                         struct err *err);
 int target_folder_create(struct target *target, const char *name, struct err *err);
 int target_folder_rename(struct target *target, const char *from, const char *to, struct err *err);
-bool target_folder_is_there(const struct target *target, const char *name); /* by the last target_list() */
 
 /* One message of the target, as listed. */
 struct target_message {
     uint32_t uid;
     uint64_t size_bytes;
-    int64_t internal_date;
+    int64_t internal_date; /* seconds since 1970 */
     struct imap_flags flags;
 };
 struct target_messages {
-    struct target_message *items; /* ascending UIDs */
+    struct target_message *items; /* ascending UIDs, no duplicates */
     size_t count;
-    struct imap_folder_status status; /* of the EXAMINE or SELECT that it was listed under */
+    struct imap_folder_status
+        status; /* of the EXAMINE it was listed under; zero after target_folder_fetch() */
 };
 void target_messages_fini(struct target_messages *messages);
-/* EXAMINE; messages with UID >= first_uid (1: the whole folder). */
+/* EXAMINEs; messages with UID >= first_uid (1: the whole folder). A whole listing that disagrees with EXISTS fails. */
 int target_folder_look(struct target *target, const char *name, uint32_t first_uid,
                        struct target_messages *messages_out, struct err *err);
-/* Of the folder last looked at: digests of the header and of the whole of these UIDs; found_out[i] false if gone. */
-int target_header_digest(struct target *target, const uint32_t *uids, size_t count, uint8_t (*digests_out)[DIGEST_BYTES],
-                         bool *found_out, struct err *err);
-int target_body_digest(struct target *target, uint32_t uid, struct digest_pair *pair_out, bool *found_out,
-                       struct err *err);
+/* Just these UIDs (ascending). Those gone are left out. */
+int target_folder_fetch(struct target *target, const char *name, const uint32_t *uids, size_t count,
+                        struct target_messages *messages_out, struct err *err);
 
-/* Changes flags of these UIDs: only +FLAGS and -FLAGS (others' keywords stay). SELECTs when needed. `*refused_out`
- * (caller fini's) are the flags of `add` that the folder cannot keep (PERMANENTFLAGS, or missing when read back). */
-struct target_flag_change {
-    const uint32_t *uids;
-    size_t uid_count;
-    const struct imap_flags *add, *remove;
-};
-int target_store_flags(struct target *target, const char *name, const struct target_flag_change *change,
-                       struct err *err);
-/* What of `flags` the folder can keep, as SELECTed: the rest goes into refused_out. */
-int target_storable_flags(struct target *target, const char *name, const struct imap_flags *flags,
-                          struct imap_flags *keep_out, struct imap_flags *refused_out, struct err *err);
+/* Digests of the header with line ends normalised; found_out[i] is false if the message is gone. UIDs ascending. */
+int target_header_digests(struct target *target, const char *name, const uint32_t *uids, size_t count,
+                          uint8_t (*digests_out)[DIGEST_BYTES], bool *found_out, struct err *err);
+int target_body_digest(struct target *target, const char *name, uint32_t uid, struct digest_pair *pair_out,
+                       bool *found_out, struct err *err);
 
-/* Removes exactly these UIDs: UID EXPUNGE with UIDPLUS; without it as in ARCHITECTURE "Removing without UIDPLUS".
- * `*removed_out`: false if others' \Deleted messages were in the way: ours stay marked. */
-int target_remove(struct target *target, const char *name, const uint32_t *uids, size_t count, bool *removed_out,
-                  struct err *err);
+/* Changes flags of these UIDs (ascending): only +FLAGS and -FLAGS, others' keywords stay. What of `add` the folder
+ * cannot keep (PERMANENTFLAGS) is not sent: the caller reads back what the target has. */
+int target_store_flags(struct target *target, const char *name, const uint32_t *uids, size_t count,
+                       const struct imap_flags *add, const struct imap_flags *remove, struct err *err);
 
-/* APPEND, streamed: imap_append.h's functions work on it. */
+/* Removes exactly these UIDs (ascending). Without UIDPLUS: only if no other message is marked \Deleted, else ours stay
+ * marked and *removed_out is false. */
+int target_remove(struct target *target, const char *name, const uint32_t *uids, size_t count,
+                  bool *removed_out, struct err *err);
+
+/* APPEND, streamed: imap_append_*() work on what this returns. NULL: the guard said no, or the session is dead. */
 struct imap_append *target_append_begin(struct target *target, const char *name, struct err *err);
-bool target_has_multiappend(const struct target *target);
-struct imap_session *target_session(struct target *target); /* for waiting and cutting */
+bool target_has(const struct target *target, enum imap_capability_id id);
 
 #endif

@@ -1,0 +1,201 @@
+/*
+ * The copier's process; see copier.h. Between turns it waits on the job pipes; inside a turn the reactor's tick keeps
+ * pulse, lease and session rows alive. A store that is away pauses it, nothing else.
+ */
+#include "copier/copier.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "bus/job.h"
+#include "copier/turn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAID_BYTES = 512, STORE_AWAY_WAIT_MS = 1000, SEEN_EVERY_MS = 10000 };
+
+struct copier {
+    struct daemon *daemon;
+    struct turn_tools tools;
+    struct turn *turn; /* NULL between turns */
+    struct bus_socket *jobs;
+    struct bus_socket **results; /* one for each scanner */
+    unsigned scanner_count;
+    uint64_t bad_messages;
+    bool store_is_away;
+    int64_t next_seen_boot_ms;
+};
+
+static bool on_tick(void *context)
+{
+    struct copier *copier = context;
+    daemon_tick(copier->daemon, NULL);
+    return !copier->turn || turn_tick(copier->turn);
+}
+
+/* ---- bus ---- */
+
+static int connect_bus(struct copier *copier, struct err *err)
+{
+    struct bus *bus = daemon_bus(copier->daemon);
+    copier->scanner_count = daemon_config(copier->daemon)->workers.scanner;
+    copier->jobs = bus_connect(bus, PIPE_JOBS_MIRROR, 0, err);
+    if (!copier->jobs)
+        return -1;
+    for (unsigned i = 1; i < copier->scanner_count; i++)
+        if (bus_connect_more(copier->jobs, i, err) != 0)
+            return -1;
+    copier->results = mem_new((copier->scanner_count + 1) * sizeof(struct bus_socket *));
+    for (unsigned i = 0; i < copier->scanner_count; i++) {
+        copier->results[i] = bus_connect(bus, PIPE_RESULTS, i, err);
+        if (!copier->results[i])
+            return -1;
+    }
+    return 0;
+}
+
+/* What a message says is only that there is work: the claim finds out which. */
+static void drain_jobs(struct copier *copier)
+{
+    char bytes[BUS_MAX_BYTES];
+    int len;
+    while ((len = bus_receive(copier->jobs, bytes, sizeof(bytes))) != 0) {
+        struct job job;
+        struct err err = {0};
+        if (len > 0 && job_decode(bytes, (size_t)len, &job, &err) == 0)
+            continue;
+        copier->bad_messages++;
+        log_warning("bad message on the bus dropped", LOG_STR("error", err.text),
+                    LOG_UINT("bad_messages", copier->bad_messages));
+    }
+}
+
+/* To every scanner: whichever pushed the job has a place free again. */
+static void send_result(struct copier *copier, const struct store_claim *claim, bool done, const char *said)
+{
+    struct job job = {.type = JOB_RESULT,
+                      .mirror_id = claim->lease.mirror_id,
+                      .wanted_seq = claim->wanted_seq,
+                      .done = done};
+    char *text;
+    str_into(job.mailbox, sizeof(job.mailbox), claim->mailbox);
+    str_into(job.route, sizeof(job.route), claim->route);
+    str_into(job.text, sizeof(job.text), said);
+    text = job_encode(&job);
+    for (unsigned i = 0; i < copier->scanner_count; i++)
+        bus_send(copier->results[i], text, strlen(text));
+    free(text);
+    daemon_event(copier->daemon, claim->mailbox, claim->route, said);
+}
+
+/* ---- work ---- */
+
+static void note_store(struct copier *copier, bool away, const char *text)
+{
+    if (away && !copier->store_is_away)
+        log_error("the store is away: work pauses", LOG_STR("error", text));
+    if (!away && copier->store_is_away)
+        log_info("the store is back");
+    copier->store_is_away = away;
+}
+
+/* true if a turn was done: look for the next at once. */
+static bool work_once(struct copier *copier)
+{
+    struct store_claim claim = {0};
+    struct err err = {0};
+    char said[SAID_BYTES];
+    bool done;
+    if (store_mirror_claim(copier->tools.store, daemon_config(copier->daemon), daemon_owner(copier->daemon),
+                           &claim, &err) != 0) {
+        note_store(copier, true, err.text);
+        return false;
+    }
+    note_store(copier, false, "");
+    if (claim.lease.mirror_id == 0)
+        return false;
+    done = turn_run(&copier->tools, &claim, said, sizeof(said));
+    send_result(copier, &claim, done, said);
+    return true;
+}
+
+static void say_seen(struct copier *copier, const char *doing)
+{
+    struct err err = {0};
+    if (clock_boot_ms() < copier->next_seen_boot_ms)
+        return;
+    copier->next_seen_boot_ms = clock_boot_ms() + SEEN_EVERY_MS;
+    if (store_worker_seen(copier->tools.store, daemon_owner(copier->daemon), "copier", doing, &err) != 0)
+        note_store(copier, true, err.text);
+}
+
+static int step(void *state, struct err *err)
+{
+    struct copier *copier = state;
+    struct pollfd fd = {.fd = bus_fd(copier->jobs), .events = POLLIN};
+    (void)err;
+    say_seen(copier, "waiting");
+    drain_jobs(copier);
+    while (!daemon_is_draining(copier->daemon) && work_once(copier)) {
+        say_seen(copier, "working");
+        drain_jobs(copier);
+    }
+    daemon_tick(copier->daemon, "waiting");
+    if (!daemon_is_draining(copier->daemon))
+        daemon_wait(copier->daemon, &fd, 1, STORE_AWAY_WAIT_MS);
+    return 0;
+}
+
+static void stop(void *state)
+{
+    struct copier *copier = state;
+    struct err err;
+    if (!copier)
+        return;
+    if (copier->tools.store)
+        store_worker_gone(copier->tools.store, daemon_owner(copier->daemon), &err);
+    access_free(copier->tools.access);
+    imap_reactor_free(copier->tools.reactor);
+    store_free(copier->tools.store);
+    for (unsigned i = 0; copier->results && i < copier->scanner_count; i++)
+        bus_socket_free(copier->results[i]);
+    free(copier->results);
+    bus_socket_free(copier->jobs);
+    free(copier);
+}
+
+static int start(struct daemon *daemon, void **state_out, struct err *err)
+{
+    struct copier *copier = mem_new(sizeof(*copier));
+    const struct config *config = daemon_config(daemon);
+    copier->daemon = daemon;
+    copier->tools = (struct turn_tools){.daemon = daemon, .current = &copier->turn};
+    copier->tools.store = store_open(config, err);
+    if (!copier->tools.store || store_check_version(copier->tools.store, err) != 0 ||
+        connect_bus(copier, err) != 0) {
+        stop(copier);
+        return -1;
+    }
+    copier->tools.reactor = imap_reactor_new(on_tick, copier);
+    copier->tools.access =
+        access_new(&(struct access_params){.store = copier->tools.store,
+                                           .reactor = copier->tools.reactor,
+                                           .owner = daemon_owner(daemon),
+                                           .purpose = "copier",
+                                           .session_seconds = (uint32_t)config->copy.lease_seconds});
+    *state_out = copier;
+    return 0;
+}
+
+static int reload(void *state, const struct config *config, struct err *err)
+{
+    struct copier *copier = state;
+    (void)config;
+    (void)err;
+    access_reload(copier->tools.access);
+    return 0;
+}
+
+const struct daemon_program copier_program = {
+    .name = "copier", .start = start, .step = step, .reload = reload, .stop = stop};

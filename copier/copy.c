@@ -1,0 +1,364 @@
+/*
+ * Copying; see copy.h. Runs in the copier. What may go wrong with a batch, and what is done:
+ *
+ *   the target says OK, names UIDs      rows are committed, intents gone
+ *   the target says OK, names no UIDs   intents are settled by looking (UIDPLUS missing, or a wrong count)
+ *   MULTIAPPEND refused                 each for itself, under the same intents
+ *   one refused with keywords           once more without; the flags step tries them by STORE
+ *   one refused                         recorded as refused, the others go on
+ *   a side fails                        intents stay open, the turn ends, the next one settles them
+ */
+#include "copier/copy.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "copier/settle.h"
+#include "copier/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REFUSED_FIRST_SECONDS = 60, REFUSED_MOST_SECONDS = 6 * 3600 };
+
+struct batch {
+    struct pass *pass;
+    struct stream_item *items;
+    size_t count;
+};
+
+/* ---- intents ---- */
+
+static void fill_intent(const struct pass *pass, const struct imap_message *message,
+                        struct store_intent *intent)
+{
+    *intent = (struct store_intent){.folder_id = pass->folder->folder_id,
+                                    .source_uidvalidity = pass->source.status.uidvalidity,
+                                    .source_uid = message->uid,
+                                    .internal_date = message->date.unix_seconds,
+                                    .size_bytes = message->size_bytes,
+                                    .flags = imap_flags_format(&message->flags),
+                                    .target_uidvalidity = pass->target_uidvalidity,
+                                    .target_uidnext = pass->target_uidnext};
+    memcpy(intent->header_sha256, message->header_sha256, DIGEST_BYTES);
+}
+
+/* Committed before the first byte of an APPEND (I3). They are kept in the pass, for settling without UIDPLUS. */
+static int commit_intents(struct batch *batch, struct err *err)
+{
+    struct pass *pass = batch->pass;
+    struct store_intent *fresh;
+    pass->intents = mem_grow(pass->intents, pass->intent_count + batch->count, sizeof(*pass->intents));
+    fresh = &pass->intents[pass->intent_count];
+    for (size_t i = 0; i < batch->count; i++)
+        fill_intent(pass, batch->items[i].message, &fresh[i]);
+    pass->intent_count += batch->count;
+    if (store_intent_add(pass->turn->tools->store, &pass->turn->claim->lease, fresh, batch->count, err) != 0)
+        return -1;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->items[i].intent_id = fresh[i].intent_id;
+    return 0;
+}
+
+static void forget_intent(struct pass *pass, uint64_t intent_id)
+{
+    for (size_t i = 0; i < pass->intent_count; i++)
+        if (pass->intents[i].intent_id == intent_id)
+            pass->intents[i].intent_id = 0;
+}
+
+/* ---- rows ---- */
+
+static struct store_message *row_of(struct pass *pass, struct stream_item *item)
+{
+    struct store_message *row;
+    const struct imap_message *message = item->message;
+    if (item->row == (size_t)PASS_NO_ROW) {
+        row = pass_row_add(pass);
+        item->row = pass->row_count - 1;
+    }
+    row = &pass->rows[item->row];
+    row->source_uid = message->uid;
+    row->source_gone = false;
+    row->internal_date = message->date.unix_seconds;
+    row->size_bytes = message->size_bytes;
+    memcpy(row->header_sha256, message->header_sha256, DIGEST_BYTES);
+    row->has_header_digest = message->has_header;
+    return row;
+}
+
+static void set_error(struct store_message *row, const char *text)
+{
+    free(row->error);
+    row->error = text ? str_copy(text) : NULL;
+}
+
+static void record_stored(struct pass *pass, struct stream_item *item, bool bare)
+{
+    struct store_message *row = row_of(pass, item);
+    struct imap_flags flags = {.system = item->message->flags.system};
+    row->target_uid = item->target_uid;
+    row->state = STORE_MESSAGE_MIRRORED;
+    row->fail_count = 0;
+    row->has_target_size = false;
+    row->has_target_digest = false;
+    row->size_bytes = item->pair.raw_bytes;
+    memcpy(row->raw_sha256, item->pair.raw, DIGEST_BYTES);
+    memcpy(row->normal_sha256, item->pair.normal, DIGEST_BYTES);
+    row->has_digest = true;
+    set_error(row, NULL);
+    free(row->flags_written);
+    row->flags_written = imap_flags_format(bare ? &flags : &item->message->flags);
+    imap_uids_add(&pass->touched, item->target_uid);
+    pass->target_exists++;
+    if (item->target_uid >= pass->target_uidnext)
+        pass->target_uidnext = item->target_uid + 1;
+    pass->turn->figures.copied_messages++;
+    pass->turn->figures.copied_bytes += item->pair.raw_bytes;
+}
+
+static void record_refused(struct pass *pass, struct stream_item *item, const char *words)
+{
+    struct store_message *row = row_of(pass, item);
+    row->target_uid = 0;
+    row->state = STORE_MESSAGE_REFUSED;
+    row->fail_count++;
+    set_error(row, words);
+    log_warning("message not mirrored", LOG_STR("folder", pass->folder->name),
+                LOG_UINT("source_uid", item->message->uid), LOG_STR("error", words));
+}
+
+/* One transaction: the rows of what has a known fate, and their intents gone. */
+static int commit_fates(struct batch *batch, bool bare, struct err *err)
+{
+    struct pass_rows rows = {0};
+    struct pass_commit commit = {0};
+    uint64_t *gone = mem_grow(NULL, batch->count, sizeof(*gone));
+    int result;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct stream_item *item = &batch->items[i];
+        if (item->fate == STREAM_STORED && item->target_uid == 0)
+            continue; /* to be settled */
+        if (item->fate == STREAM_STORED)
+            record_stored(batch->pass, item, bare);
+        if (item->fate == STREAM_REFUSED)
+            record_refused(batch->pass, item, item->refusal.text);
+        if (item->fate != STREAM_NOT_SENT)
+            pass_rows_add(&rows, item->row);
+        gone[commit.intents_gone_count++] = item->intent_id;
+    }
+    commit.rows = rows.items;
+    commit.row_count = rows.count;
+    commit.intents_gone = gone;
+    result = pass_commit(batch->pass, &commit, err);
+    for (size_t i = 0; i < commit.intents_gone_count && result == 0; i++)
+        forget_intent(batch->pass, gone[i]);
+    pass_rows_fini(&rows);
+    free(gone);
+    return result;
+}
+
+/* ---- stored, but the target did not say under which UIDs ---- */
+
+static int list_from(struct pass *pass, uint32_t first_uid, struct err *err)
+{
+    target_messages_fini(&pass->target);
+    if (target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &pass->target, err) != 0)
+        return -1;
+    pass->target_listed = first_uid == 1;
+    if (pass->target.status.has_uidnext)
+        pass->target_uidnext = pass->target.status.uidnext;
+    pass->target_exists = pass->target.status.exists;
+    return 0;
+}
+
+static void count_copied(struct batch *batch, size_t *stored_out, struct settle_known *known)
+{
+    *stored_out = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct stream_item *item = &batch->items[i];
+        if (item->fate != STREAM_STORED || item->target_uid != 0)
+            continue;
+        known[(*stored_out)++] = (struct settle_known){.source_uid = item->message->uid, .pair = item->pair};
+        batch->pass->turn->figures.copied_messages++;
+        batch->pass->turn->figures.copied_bytes += item->pair.raw_bytes;
+    }
+}
+
+/* Rows of lost or refused messages are found again by source UID in settle.c. */
+static int settle_stored(struct batch *batch, struct err *err)
+{
+    struct settle_known *known = mem_grow(NULL, batch->count, sizeof(*known));
+    uint32_t from = batch->pass->target_uidnext;
+    size_t stored;
+    int result = 0;
+    count_copied(batch, &stored, known);
+    if (stored > 0) {
+        result = list_from(batch->pass, from, err);
+        if (result == 0)
+            result = settle_intents(batch->pass, known, stored, err);
+    }
+    free(known);
+    return result;
+}
+
+/* ---- one batch ---- */
+
+static bool has_keywords(const struct stream_item *item)
+{
+    return item->message->flags.keyword_count > 0;
+}
+
+static int send_one(struct batch *all, size_t i, struct err *err)
+{
+    struct batch one = {.pass = all->pass, .items = &all->items[i], .count = 1};
+    struct stream_options options = {0};
+    if (stream_run(one.pass, one.items, 1, &options, err) != 0)
+        return -1;
+    if (one.items->fate == STREAM_REFUSED && has_keywords(one.items)) {
+        options.bare = true;
+        if (stream_run(one.pass, one.items, 1, &options, err) != 0)
+            return -1;
+    }
+    if (commit_fates(&one, options.bare, err) != 0)
+        return -1;
+    return settle_stored(&one, err);
+}
+
+static bool was_any_refused(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].fate == STREAM_REFUSED)
+            return true;
+    return false;
+}
+
+/* Refused ones stay for send_one(): their intents are still open. */
+static int commit_others(struct batch *batch, struct err *err)
+{
+    struct batch others = {.pass = batch->pass};
+    int result;
+    others.items = mem_grow(NULL, batch->count, sizeof(*others.items));
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].fate != STREAM_REFUSED)
+            others.items[others.count++] = batch->items[i];
+    result = others.count ? commit_fates(&others, false, err) : 0;
+    if (result == 0 && others.count)
+        result = settle_stored(&others, err);
+    free(others.items);
+    return result;
+}
+
+static int send_batch(struct batch *batch, struct err *err)
+{
+    struct stream_options options = {.multi = target_has(batch->pass->turn->target, IMAP_CAP_MULTIAPPEND)};
+    if (commit_intents(batch, err) != 0)
+        return -1;
+    if (batch->count == 1)
+        return send_one(batch, 0, err);
+    if (stream_run(batch->pass, batch->items, batch->count, &options, err) != 0)
+        return -1;
+    if (!was_any_refused(batch)) {
+        if (commit_fates(batch, false, err) != 0)
+            return -1;
+        return settle_stored(batch, err);
+    }
+    if (commit_others(batch, err) != 0)
+        return -1;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].fate == STREAM_REFUSED && send_one(batch, i, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- all batches ---- */
+
+static uint64_t largest_allowed(const struct pass *pass)
+{
+    uint64_t here = pass->turn->route->from_site->imap.max_message_bytes;
+    uint64_t there = pass->turn->route->to_site->imap.max_message_bytes;
+    return here < there ? here : there;
+}
+
+static int refuse_too_big(struct pass *pass, struct stream_item *item, struct err *err)
+{
+    struct pass_commit commit = {.rows = &item->row, .row_count = 1};
+    char words[160];
+    snprintf(words, sizeof(words), "%" PRIu64 " bytes are more than max_message_bytes (%" PRIu64 ") allows",
+             item->message->size_bytes, largest_allowed(pass));
+    record_refused(pass, item, words);
+    return pass_commit(pass, &commit, err);
+}
+
+/* From `first` on; too big ones are passed over here and recorded. Returns the index behind the batch, or -1. */
+static long fill_batch(struct pass *pass, struct stream_item *all, size_t count, size_t first,
+                       struct batch *batch, struct err *err)
+{
+    uint64_t bytes = 0;
+    size_t i = first;
+    *batch = (struct batch){.pass = pass, .items = &all[first]};
+    for (; i < count && batch->count < pass->turn->config->copy.batch_messages; i++) {
+        uint64_t size = all[i].message->size_bytes;
+        if (size > largest_allowed(pass)) {
+            if (batch->count > 0)
+                break;
+            if (refuse_too_big(pass, &all[i], err) != 0)
+                return -1;
+            batch->items = &all[i + 1];
+            continue;
+        }
+        if (batch->count > 0 && bytes + size > pass->turn->config->copy.batch_bytes)
+            break;
+        bytes += size;
+        batch->count++;
+    }
+    return (long)i;
+}
+
+static void say_progress(const struct pass *pass, size_t done, size_t count)
+{
+    char doing[300];
+    snprintf(doing, sizeof(doing), "mirror %.64s to %.64s: %.100s %zu of %zu", pass->turn->claim->mailbox,
+             pass->turn->claim->route, pass->folder->name, done, count);
+    daemon_tick(pass->turn->tools->daemon, doing);
+}
+
+static int copy_all(struct pass *pass, struct stream_item *items, size_t count, struct err *err)
+{
+    for (size_t done = 0; done < count;) {
+        struct batch batch;
+        long next = fill_batch(pass, items, count, done, &batch, err);
+        if (next < 0 || (batch.count > 0 && send_batch(&batch, err) != 0))
+            return -1;
+        done = (size_t)next;
+        say_progress(pass, done, count);
+        if (done < count && turn_is_over(pass->turn)) {
+            pass->incomplete = true;
+            pass->turn->yielded = true;
+            pass->missing += (uint32_t)(count - done);
+            break;
+        }
+    }
+    return 0;
+}
+
+int copy_messages(struct pass *pass, const struct imap_messages *fresh, struct err *err)
+{
+    struct stream_item *items = mem_new((fresh->count + 1) * sizeof(*items));
+    struct pass_index index;
+    size_t count = 0;
+    int result;
+    pass_index_rows(pass, STORE_SOURCE, &index);
+    for (size_t i = 0; i < fresh->count; i++) {
+        const struct store_message *row = pass_index_find(pass, &index, fresh->items[i].uid);
+        if (row && row->state == STORE_MESSAGE_MIRRORED)
+            continue; /* adopted meanwhile */
+        items[count].message = &fresh->items[i];
+        items[count++].row = row ? (size_t)(row - pass->rows) : (size_t)PASS_NO_ROW;
+    }
+    pass_index_fini(&index);
+    result = copy_all(pass, items, count, err);
+    free(items);
+    return result == 0 ? 0 : err_prefix(err, "copy");
+}

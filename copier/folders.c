@@ -1,0 +1,252 @@
+/*
+ * Which folders a turn works on; see folders.h. Runs in the copier. The tricky part is a folder renamed on production:
+ * it is the recorded one only if UIDVALIDITY is the same and every recorded message is there under its UID with its
+ * date and size (UIDVALIDITY alone may be a time of creation that two folders share).
+ */
+#include "copier/folders.h"
+
+#include "access/access_folders.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "copier/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *folders_target_name(const struct config_route *route, const char *name)
+{
+    const struct config_rename *best = NULL;
+    size_t best_len = 0;
+    for (size_t i = 0; i < route->folders_rename_count; i++) {
+        const struct config_rename *rename = &route->folders_rename[i];
+        size_t len = strlen(rename->from);
+        bool is_prefix = strncmp(name, rename->from, len) == 0 && (name[len] == 0 || name[len] == '/');
+        if (is_prefix && len > best_len) {
+            best = rename;
+            best_len = len;
+        }
+    }
+    return best ? str_format("%s%s", best->to, name + best_len) : str_copy(name);
+}
+
+void folders_work_fini(struct folders_work *work)
+{
+    free(work->pairs);
+    store_folder_list_free(work->folders, work->folder_count);
+    *work = (struct folders_work){0};
+}
+
+static bool is_wanted(const struct turn *turn, const struct imap_list_entry *entry)
+{
+    return !entry->no_select && access_folders_is_wanted(turn->route->from_site, entry->name);
+}
+
+static const struct imap_list_entry *find_entry(const struct turn *turn, const char *name)
+{
+    for (size_t i = 0; i < turn->source_list.count; i++)
+        if (!turn->source_list.entries[i].no_select && str_equal(turn->source_list.entries[i].name, name))
+            return &turn->source_list.entries[i];
+    return NULL;
+}
+
+static struct store_folder *find_recorded(const struct folders_work *work, const char *name)
+{
+    for (size_t i = 0; i < work->folder_count; i++)
+        if (str_equal(work->folders[i].name, name))
+            return &work->folders[i];
+    return NULL;
+}
+
+/* ---- renamed on production ---- */
+
+static int has_all_messages(struct turn *turn, const struct imap_list_entry *entry,
+                            const struct store_folder *folder, bool *all_out, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    struct imap_messages messages = {0};
+    struct store_message *rows = NULL;
+    size_t row_count = 0;
+    int result = store_message_list(turn->tools->store, folder->folder_id, &rows, &row_count, err);
+    *all_out = true;
+    if (result == 0)
+        result = imap_session_examine(turn->source, entry->wire_name, &status, err);
+    if (result == 0 && status.exists > 0)
+        result = imap_messages_fetch(turn->source, "1:*", "INTERNALDATE RFC822.SIZE", "", &messages, err);
+    for (size_t i = 0; i < row_count && result == 0; i++) {
+        const struct imap_message *message;
+        if (rows[i].source_uid == 0)
+            continue;
+        message = imap_messages_find(&messages, rows[i].source_uid);
+        *all_out &= message && message->has_date && message->has_size &&
+                    message->date.unix_seconds == rows[i].internal_date &&
+                    message->size_bytes == rows[i].size_bytes;
+    }
+    imap_folder_status_fini(&status);
+    imap_messages_fini(&messages);
+    store_message_list_free(rows, row_count);
+    return result;
+}
+
+/* The one recorded folder, not in production's list any more, that could have become `entry`. NULL: none, or several. */
+static struct store_folder *find_former(const struct turn *turn, const struct folders_work *work,
+                                        const struct imap_list_entry *entry)
+{
+    struct store_folder *former = NULL;
+    if (!entry->has_status || !entry->status.has_uidvalidity)
+        return NULL;
+    for (size_t i = 0; i < work->folder_count; i++) {
+        struct store_folder *folder = &work->folders[i];
+        if (find_entry(turn, folder->name) || folder->marks.source_uidvalidity != entry->status.uidvalidity)
+            continue;
+        if (former)
+            return NULL;
+        former = folder;
+    }
+    return former;
+}
+
+/* A parent's RENAME takes its children along, and a turn may have died after RENAME: then it is done already. */
+static int rename_on_target(struct turn *turn, const struct store_folder *folder, const char *to,
+                            struct err *err)
+{
+    if (!target_folder_find(turn->target, folder->target_name) || str_equal(folder->target_name, to))
+        return 0;
+    if (target_folder_find(turn->target, to))
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "the target has a folder %s already", to);
+    return target_folder_rename(turn->target, folder->target_name, to, err);
+}
+
+static int follow_rename(struct turn *turn, struct store_folder *folder, const struct imap_list_entry *entry,
+                         struct err *err)
+{
+    char *to = folders_target_name(turn->route, entry->name);
+    int result = rename_on_target(turn, folder, to, err);
+    if (result == 0)
+        result = store_folder_rename(turn->tools->store, &turn->claim->lease, folder->folder_id, entry->name,
+                                     to, err);
+    if (result == 0) {
+        log_info("folder renamed", LOG_STR("from", folder->name), LOG_STR("to", entry->name));
+        free(folder->name);
+        free(folder->target_name);
+        folder->name = str_copy(entry->name);
+        folder->target_name = to;
+        return 0;
+    }
+    free(to);
+    return err_prefix(err, "folder %s renamed to %s", folder->name, entry->name);
+}
+
+static int follow_renames(struct turn *turn, struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < turn->source_list.count; i++) {
+        const struct imap_list_entry *entry = &turn->source_list.entries[i];
+        struct store_folder *former;
+        bool all = false;
+        if (!is_wanted(turn, entry) || find_recorded(work, entry->name))
+            continue;
+        former = find_former(turn, work, entry);
+        if (!former)
+            continue;
+        if (has_all_messages(turn, entry, former, &all, err) != 0)
+            return -1;
+        if (all && follow_rename(turn, former, entry, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- new and gone ---- */
+
+static int check_target_name(const struct folders_work *work, const char *name, const char *target_name,
+                             struct err *err)
+{
+    for (size_t i = 0; i < work->folder_count; i++)
+        if (!work->folders[i].source_gone && str_equal(work->folders[i].target_name, target_name) &&
+            !str_equal(work->folders[i].name, name))
+            return err_set(
+                err, ERR_FOLDER, ERR_RETRY_LATER,
+                "folders %s and %s would both become %s on the target: change folders.rename of the route",
+                work->folders[i].name, name, target_name);
+    return 0;
+}
+
+static int record_new(struct turn *turn, struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < turn->source_list.count; i++) {
+        const struct imap_list_entry *entry = &turn->source_list.entries[i];
+        char *target_name;
+        uint64_t id;
+        int result;
+        if (!is_wanted(turn, entry) || find_recorded(work, entry->name))
+            continue;
+        target_name = folders_target_name(turn->route, entry->name);
+        result = check_target_name(work, entry->name, target_name, err);
+        if (result == 0)
+            result =
+                store_folder_add(turn->tools->store, &turn->claim->lease, entry->name, target_name, &id, err);
+        free(target_name);
+        if (result != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* One that is in the list but no longer wanted (folders.exclude) is left as it is: not gone, not worked on. */
+static int note_gone(struct turn *turn, struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < work->folder_count; i++) {
+        struct store_folder *folder = &work->folders[i];
+        bool gone = find_entry(turn, folder->name) == NULL;
+        turn->figures.gone_folders += gone;
+        if (gone == folder->source_gone)
+            continue;
+        if (store_folder_set_gone(turn->tools->store, &turn->claim->lease, folder->folder_id, gone, err) != 0)
+            return -1;
+        folder->source_gone = gone;
+        log_info(gone ? "folder gone from production, left alone on the target"
+                      : "folder is on production again",
+                 LOG_STR("folder", folder->name));
+    }
+    return 0;
+}
+
+static int by_inbox_first(const void *a, const void *b)
+{
+    const struct folders_pair *x = a, *y = b;
+    bool x_inbox = str_equal(x->entry->name, "INBOX"), y_inbox = str_equal(y->entry->name, "INBOX");
+    return x_inbox != y_inbox ? (x_inbox ? -1 : 1) : strcmp(x->entry->name, y->entry->name);
+}
+
+static void pair_up(const struct turn *turn, struct folders_work *work)
+{
+    work->pairs = mem_grow(NULL, turn->source_list.count + 1, sizeof(*work->pairs));
+    for (size_t i = 0; i < turn->source_list.count; i++) {
+        const struct imap_list_entry *entry = &turn->source_list.entries[i];
+        struct store_folder *folder = is_wanted(turn, entry) ? find_recorded(work, entry->name) : NULL;
+        if (folder)
+            work->pairs[work->count++] = (struct folders_pair){.entry = entry, .folder = folder};
+    }
+    qsort(work->pairs, work->count, sizeof(*work->pairs), by_inbox_first);
+}
+
+static int load(struct turn *turn, struct folders_work *work, struct err *err)
+{
+    store_folder_list_free(work->folders, work->folder_count);
+    work->folders = NULL;
+    work->folder_count = 0;
+    return store_folder_list(turn->tools->store, turn->claim->lease.mirror_id, &work->folders,
+                             &work->folder_count, err);
+}
+
+int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err)
+{
+    *work_out = (struct folders_work){0};
+    if (load(turn, work_out, err) != 0 || follow_renames(turn, work_out, err) != 0 ||
+        record_new(turn, work_out, err) != 0 || load(turn, work_out, err) != 0 ||
+        note_gone(turn, work_out, err) != 0) {
+        folders_work_fini(work_out);
+        return -1;
+    }
+    pair_up(turn, work_out);
+    return 0;
+}

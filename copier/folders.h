@@ -1,0 +1,31 @@
+/*
+ * Which folders a turn works on: production's list, less what is not to be mirrored, paired with the recorded ones;
+ * renamed ones recognised, new ones recorded, those gone from production noted (and left alone).
+ */
+#ifndef MIRROR_COPIER_FOLDERS_H
+#define MIRROR_COPIER_FOLDERS_H
+
+#include "copier/turn.h"
+#include "store/store_folder.h"
+
+struct folders_pair {
+    const struct imap_list_entry *entry; /* production's, in turn->source_list */
+    struct store_folder *folder;         /* recorded */
+};
+
+struct folders_work {
+    struct folders_pair *pairs; /* INBOX first */
+    size_t count;
+    struct store_folder *folders;
+    size_t folder_count;
+};
+
+/* turn->source_list and the target's list must be there, each from a LIST that ended well. */
+int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err);
+void folders_work_fini(struct folders_work *work);
+
+/* The target's name of a folder by the route's folders.rename (the longest prefix of whole levels wins). The caller
+ * frees. */
+char *folders_target_name(const struct config_route *route, const char *name);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * What the steps of a pass share; see pass.h. Runs in the copier.
+ */
+#include "copier/pass.h"
+
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct store_message *pass_row_add(struct pass *pass)
+{
+    struct store_message *row;
+    if (pass->row_count == pass->row_size) {
+        pass->row_size = pass->row_size ? pass->row_size * 2 : 64;
+        pass->rows = mem_grow(pass->rows, pass->row_size, sizeof(*pass->rows));
+    }
+    row = &pass->rows[pass->row_count++];
+    *row = (struct store_message){.flags_written = str_copy(""), .flags_refused = str_copy("")};
+    return row;
+}
+
+struct store_message *pass_row_by_source(const struct pass *pass, uint32_t source_uid)
+{
+    for (size_t i = 0; i < pass->row_count; i++)
+        if (pass->rows[i].source_uid == source_uid)
+            return &pass->rows[i];
+    return NULL;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct pass_index_entry *)a)->uid, y = ((const struct pass_index_entry *)b)->uid;
+    return (x > y) - (x < y);
+}
+
+void pass_index_rows(const struct pass *pass, enum store_side side, struct pass_index *index_out)
+{
+    index_out->entries = mem_grow(NULL, pass->row_count ? pass->row_count : 1, sizeof(*index_out->entries));
+    index_out->count = 0;
+    for (size_t i = 0; i < pass->row_count; i++) {
+        uint32_t uid = side == STORE_SOURCE ? pass->rows[i].source_uid : pass->rows[i].target_uid;
+        if (uid != 0)
+            index_out->entries[index_out->count++] = (struct pass_index_entry){.uid = uid, .row = i};
+    }
+    qsort(index_out->entries, index_out->count, sizeof(*index_out->entries), by_uid);
+}
+
+struct store_message *pass_index_find(const struct pass *pass, const struct pass_index *index, uint32_t uid)
+{
+    struct pass_index_entry key = {.uid = uid};
+    const struct pass_index_entry *found =
+        bsearch(&key, index->entries, index->count, sizeof(*index->entries), by_uid);
+    return found ? &pass->rows[found->row] : NULL;
+}
+
+void pass_index_fini(struct pass_index *index)
+{
+    free(index->entries);
+    *index = (struct pass_index){0};
+}
+
+int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err *err)
+{
+    struct store_change change = {.folder_id = pass->folder->folder_id,
+                                  .message_count = commit->row_count,
+                                  .intents_gone = commit->intents_gone,
+                                  .intents_gone_count = commit->intents_gone_count,
+                                  .intents_ghost = commit->intents_ghost,
+                                  .intents_ghost_count = commit->intents_ghost_count,
+                                  .late_command_minutes = pass->turn->route->late_command_minutes};
+    int result;
+    if (commit->row_count + commit->intents_gone_count + commit->intents_ghost_count == 0)
+        return 0;
+    change.messages = mem_grow(NULL, commit->row_count ? commit->row_count : 1, sizeof(*change.messages));
+    for (size_t i = 0; i < commit->row_count; i++)
+        change.messages[i] = pass->rows[commit->rows[i]];
+    result = store_folder_commit(pass->turn->tools->store, &pass->turn->claim->lease, &change, err);
+    for (size_t i = 0; i < commit->row_count && result == 0; i++)
+        pass->rows[commit->rows[i]].message_id = change.messages[i].message_id;
+    free(change.messages);
+    return result;
+}
+
+void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out)
+{
+    const struct imap_message *told = imap_messages_find(&pass->source.messages, row->source_uid);
+    struct imap_flags refused;
+    imap_flags_init(flags_out);
+    if (told && told->has_flags) {
+        imap_flags_copy(flags_out, &told->flags);
+        return;
+    }
+    imap_flags_init(&refused);
+    imap_flags_parse(row->flags_written, flags_out);
+    imap_flags_parse(row->flags_refused, &refused);
+    flags_out->system |= refused.system;
+    for (size_t i = 0; i < refused.keyword_count; i++)
+        imap_flags_add(flags_out, refused.keywords[i], strlen(refused.keywords[i]));
+    imap_flags_fini(&refused);
+}
+
+void pass_rows_add(struct pass_rows *rows, size_t row)
+{
+    if (rows->count == rows->size) {
+        rows->size = rows->size ? rows->size * 2 : 64;
+        rows->items = mem_grow(rows->items, rows->size, sizeof(*rows->items));
+    }
+    rows->items[rows->count++] = row;
+}
+
+void pass_rows_fini(struct pass_rows *rows)
+{
+    free(rows->items);
+    *rows = (struct pass_rows){0};
+}
+
+void pass_fini(struct pass *pass)
+{
+    source_view_fini(&pass->source);
+    store_message_list_free(pass->rows, pass->row_count);
+    store_intent_list_free(pass->intents, pass->intent_count);
+    target_messages_fini(&pass->target);
+    imap_uids_fini(&pass->touched);
+}

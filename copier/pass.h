@@ -1,0 +1,82 @@
+/*
+ * A pass: one folder of one turn. The struct that the steps of a pass share, and small questions about it; each step
+ * stands in a file of its own, in the order in which reconcile.c calls them:
+ *
+ *   source.c   what production has (EXAMINE, CONDSTORE or all flags)
+ *   settle.c   open intents: present or absent; ghosts (I3)
+ *   identify.c UIDVALIDITY changed on a side; adoption of what is on the target already
+ *   copy.c     what is new, in order, streamed
+ *   marks.c    flags and keywords; reading back what the target made of them
+ */
+#ifndef MIRROR_COPIER_PASS_H
+#define MIRROR_COPIER_PASS_H
+
+#include "copier/source.h"
+#include "copier/turn.h"
+#include "store/store_folder.h"
+
+struct pass {
+    struct turn *turn;
+    struct store_folder *folder;         /* as recorded; its marks are those of the last complete pass */
+    const struct imap_list_entry *entry; /* the source's folder */
+    struct source_view source;
+    struct store_message *rows;
+    size_t row_count, row_size;
+    struct store_intent *intents;
+    size_t intent_count;
+    struct target_messages target; /* if target_listed: all of the folder, as of target_look */
+    bool target_listed;
+    uint32_t target_uidvalidity;
+    uint32_t target_uidnext;  /* moved on by our own APPENDs */
+    uint32_t target_exists;   /* likewise */
+    uint32_t foreign;         /* on the target, not ours */
+    uint32_t missing;         /* new ones that are still to be copied */
+    struct imap_uids touched; /* target UIDs appended or marked in this pass: to be read back */
+    bool incomplete;          /* the turn ended before all was done: marks are not stored */
+};
+
+enum { PASS_NO_ROW = -1 }; /* as size_t: an item without a row yet */
+
+/* Rows. A row stays at its index for the whole pass. */
+struct store_message *pass_row_add(struct pass *pass);
+/* NULL: none. Linear: only for few. */
+struct store_message *pass_row_by_source(const struct pass *pass, uint32_t source_uid);
+
+/* Index of rows by UID of one side, for many look-ups. */
+struct pass_index {
+    struct pass_index_entry {
+        uint32_t uid;
+        size_t row;
+    } * entries;
+    size_t count;
+};
+void pass_index_rows(const struct pass *pass, enum store_side side, struct pass_index *index_out);
+/* NULL: no row has that UID. */
+struct store_message *pass_index_find(const struct pass *pass, const struct pass_index *index, uint32_t uid);
+void pass_index_fini(struct pass_index *index);
+
+/* Commits rows (by index) in one transaction, with what becomes of intents; both lists may be empty. */
+struct pass_commit {
+    const size_t *rows;
+    size_t row_count;
+    const uint64_t *intents_gone;
+    size_t intents_gone_count;
+    const uint64_t *intents_ghost;
+    size_t intents_ghost_count;
+};
+int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err *err);
+
+/* What production says of this row's flags: from the view if told there, else as last written. Caller fini's. */
+void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out);
+
+/* A growing list of row indexes. */
+struct pass_rows {
+    size_t *items;
+    size_t count, size;
+};
+void pass_rows_add(struct pass_rows *rows, size_t row);
+void pass_rows_fini(struct pass_rows *rows);
+
+void pass_fini(struct pass *pass);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * Reconcile: one folder of a mirror made equal to production, level-triggered; deletions on production are seen,
+ * counted and left alone.
+ */
+#ifndef MIRROR_COPIER_RECONCILE_H
+#define MIRROR_COPIER_RECONCILE_H
+
+#include "copier/folders.h"
+
+/* Adds to turn->figures. turn->yielded is set if the turn was over before the folder was done. An error up to
+ * ERR_FOLDER is this folder's own: the turn goes on with the next. */
+int reconcile_folder(struct turn *turn, const struct folders_pair *pair, struct err *err);
+
+#endif

@@ -1,0 +1,310 @@
+/*
+ * Intents and ghosts; see settle.h. Runs in the copier.
+ *
+ * The window of an intent is every UID from the target's UIDNEXT on that was committed with it; under another
+ * UIDVALIDITY it is the whole folder. A candidate in the window has the same INTERNALDATE and header; where production
+ * still has the message, both bodies are compared by digest before the intent counts as present.
+ */
+#include "copier/settle.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "copier/unmapped.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct settling {
+    struct pass *pass;
+    const struct settle_known *known;
+    size_t known_count;
+    struct store_intent **intents; /* those to be settled, in order */
+    struct match_key *keys;
+    long *partners;
+    size_t count;
+    struct unmapped unmapped;
+    struct digest_pair *pairs; /* source digests, filled when confirmed */
+    bool *has_pair, *source_gone;
+};
+
+static uint32_t window_of(const struct pass *pass, const struct store_intent *intent)
+{
+    return intent->target_uidvalidity == pass->target_uidvalidity ? intent->target_uidnext : 1;
+}
+
+static struct match_key key_of(const struct store_intent *intent)
+{
+    struct match_key key = {
+        .internal_date = intent->internal_date, .size_bytes = intent->size_bytes, .has_header = true};
+    memcpy(key.header_sha256, intent->header_sha256, DIGEST_BYTES);
+    return key;
+}
+
+static const struct settle_known *find_known(const struct settling *settling, uint32_t source_uid)
+{
+    for (size_t i = 0; i < settling->known_count; i++)
+        if (settling->known[i].source_uid == source_uid)
+            return &settling->known[i];
+    return NULL;
+}
+
+/* Production's digest of an intent's message; source_gone[i] if it has it no more. */
+static int load_source_digest(struct settling *settling, size_t i, struct err *err)
+{
+    struct pass *pass = settling->pass;
+    const struct store_intent *intent = settling->intents[i];
+    bool found = false;
+    if (settling->has_pair[i] || settling->source_gone[i])
+        return 0;
+    if (intent->source_uidvalidity == pass->source.status.uidvalidity &&
+        imap_messages_body_digest(pass->turn->source, intent->source_uid, &settling->pairs[i], &found, err) !=
+            0)
+        return -1;
+    settling->has_pair[i] = found;
+    settling->source_gone[i] = !found;
+    return 0;
+}
+
+static int confirm(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
+{
+    struct settling *settling = context;
+    struct pass *pass = settling->pass;
+    const struct store_intent *intent = settling->intents[left];
+    struct digest_pair on_target;
+    bool found = false;
+    *equal_out = false;
+    if (settling->unmapped.uids[right] < window_of(pass, intent))
+        return 0;
+    if (find_known(settling, intent->source_uid)) {
+        *equal_out = true; /* appended a moment ago, the server said OK: the key tells which is which */
+        return 0;
+    }
+    if (load_source_digest(settling, left, err) != 0)
+        return -1;
+    if (settling->source_gone[left]) {
+        *equal_out = true; /* nothing left to compare with */
+        return 0;
+    }
+    if (target_body_digest(pass->turn->target, pass->folder->target_name, settling->unmapped.uids[right],
+                           &on_target, &found, err) != 0)
+        return -1;
+    *equal_out = found && memcmp(on_target.normal, settling->pairs[left].normal, DIGEST_BYTES) == 0;
+    return 0;
+}
+
+static void take_digests(struct store_message *row, const struct digest_pair *pair)
+{
+    memcpy(row->raw_sha256, pair->raw, DIGEST_BYTES);
+    memcpy(row->normal_sha256, pair->normal, DIGEST_BYTES);
+    row->has_digest = true;
+}
+
+/* The row of a message that the target turned out to have. */
+static size_t record_present(struct settling *settling, size_t i)
+{
+    struct pass *pass = settling->pass;
+    const struct store_intent *intent = settling->intents[i];
+    const struct settle_known *known = find_known(settling, intent->source_uid);
+    size_t partner = (size_t)settling->partners[i];
+    bool source_there =
+        intent->source_uidvalidity == pass->source.status.uidvalidity && !settling->source_gone[i];
+    struct store_message *row = source_there ? pass_row_by_source(pass, intent->source_uid) : NULL;
+    if (!row)
+        row = pass_row_add(pass);
+    row->source_uid = source_there ? intent->source_uid : 0;
+    row->source_gone = !source_there;
+    row->target_uid = settling->unmapped.uids[partner];
+    row->state = STORE_MESSAGE_MIRRORED;
+    row->has_target_size = false;
+    row->fail_count = 0;
+    free(row->error);
+    row->error = NULL;
+    row->internal_date = intent->internal_date;
+    row->size_bytes = intent->size_bytes;
+    memcpy(row->header_sha256, intent->header_sha256, DIGEST_BYTES);
+    row->has_header_digest = true;
+    if (known || settling->has_pair[i])
+        take_digests(row, known ? &known->pair : &settling->pairs[i]);
+    free(row->flags_written);
+    row->flags_written = str_copy(intent->flags);
+    imap_uids_add(&pass->touched, row->target_uid);
+    return (size_t)(row - pass->rows);
+}
+
+static void say_settled(const struct settling *settling, size_t i, const char *outcome)
+{
+    if (!find_known(settling, settling->intents[i]->source_uid))
+        log_info("intent settled", LOG_STR("outcome", outcome),
+                 LOG_UINT("source_uid", settling->intents[i]->source_uid));
+}
+
+static int commit(struct settling *settling, struct err *err)
+{
+    struct pass_rows rows = {0};
+    struct pass_commit commit = {0};
+    uint64_t *gone = mem_grow(NULL, settling->count, sizeof(*gone));
+    uint64_t *ghost = mem_grow(NULL, settling->count, sizeof(*ghost));
+    int result;
+    for (size_t i = 0; i < settling->count; i++) {
+        bool present = settling->partners[i] != MATCH_NONE;
+        if (present) {
+            pass_rows_add(&rows, record_present(settling, i));
+            gone[commit.intents_gone_count++] = settling->intents[i]->intent_id;
+        } else {
+            ghost[commit.intents_ghost_count++] = settling->intents[i]->intent_id;
+            settling->intents[i]->ghost = true;
+        }
+        say_settled(settling, i, present ? "present" : "absent");
+    }
+    commit.rows = rows.items;
+    commit.row_count = rows.count;
+    commit.intents_gone = gone;
+    commit.intents_ghost = ghost;
+    result = pass_commit(settling->pass, &commit, err);
+    pass_rows_fini(&rows);
+    free(gone);
+    free(ghost);
+    return result;
+}
+
+static void begin(struct settling *settling, bool ghosts)
+{
+    struct pass *pass = settling->pass;
+    size_t most = pass->intent_count ? pass->intent_count : 1;
+    settling->intents = mem_grow(NULL, most, sizeof(*settling->intents));
+    settling->keys = mem_grow(NULL, most, sizeof(*settling->keys));
+    settling->partners = mem_grow(NULL, most, sizeof(*settling->partners));
+    settling->pairs = mem_new(most * sizeof(*settling->pairs));
+    settling->has_pair = mem_new(most * sizeof(bool));
+    settling->source_gone = mem_new(most * sizeof(bool));
+    for (size_t i = 0; i < pass->intent_count; i++) {
+        if (pass->intents[i].ghost != ghosts || pass->intents[i].intent_id == 0)
+            continue;
+        if (settling->known && !find_known(settling, pass->intents[i].source_uid))
+            continue; /* refused a moment ago, to be sent again under the same intent */
+        settling->intents[settling->count] = &pass->intents[i];
+        settling->keys[settling->count++] = key_of(&pass->intents[i]);
+    }
+}
+
+static void end(struct settling *settling)
+{
+    free(settling->intents);
+    free(settling->keys);
+    free(settling->partners);
+    free(settling->pairs);
+    free(settling->has_pair);
+    free(settling->source_gone);
+    unmapped_fini(&settling->unmapped);
+}
+
+/* Settled ones are taken out of the pass: as present for good, as absent they are ghosts now. */
+static void forget_settled(struct settling *settling)
+{
+    for (size_t i = 0; i < settling->count; i++)
+        if (settling->partners[i] != MATCH_NONE)
+            settling->intents[i]->intent_id = 0;
+}
+
+static uint32_t least_window(const struct settling *settling)
+{
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; i < settling->count; i++)
+        if (window_of(settling->pass, settling->intents[i]) < least)
+            least = window_of(settling->pass, settling->intents[i]);
+    return least;
+}
+
+int settle_intents(struct pass *pass, const struct settle_known *known, size_t known_count, struct err *err)
+{
+    struct settling settling = {.pass = pass, .known = known, .known_count = known_count};
+    int result = 0;
+    begin(&settling, false);
+    if (settling.count == 0)
+        goto out;
+    result =
+        unmapped_load(pass, settling.keys, settling.count, least_window(&settling), &settling.unmapped, err);
+    if (result == 0)
+        result = match_run(settling.keys, settling.count, settling.unmapped.keys, settling.unmapped.count,
+                           confirm, &settling, settling.partners, err);
+    if (result == 0)
+        result = commit(&settling, err);
+    if (result == 0)
+        forget_settled(&settling);
+out:
+    end(&settling);
+    return result == 0 ? 0 : err_prefix(err, "settle intents");
+}
+
+/* ---- ghosts ---- */
+
+static int confirm_ghost(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
+{
+    const struct settling *settling = context;
+    (void)err;
+    *equal_out = settling->unmapped.uids[right] >= window_of(settling->pass, settling->intents[left]);
+    return 0;
+}
+
+static int remove_surplus(struct settling *settling, bool *all_removed_out, struct err *err)
+{
+    struct pass *pass = settling->pass;
+    struct imap_uids surplus = {0};
+    int result = 0;
+    *all_removed_out = true;
+    for (size_t i = 0; i < settling->count; i++)
+        if (settling->partners[i] != MATCH_NONE)
+            imap_uids_add(&surplus, settling->unmapped.uids[settling->partners[i]]);
+    imap_uids_sort(&surplus);
+    if (surplus.count > 0) {
+        result = target_remove(pass->turn->target, pass->folder->target_name, surplus.items, surplus.count,
+                               all_removed_out, err);
+        log_info("surplus copies of late commands removed", LOG_UINT("messages", surplus.count),
+                 LOG_STR("outcome", result != 0        ? "failed"
+                                    : *all_removed_out ? "removed"
+                                                       : "waiting"));
+    }
+    if (result == 0 && *all_removed_out && surplus.count > 0)
+        pass->target_exists -= (uint32_t)surplus.count;
+    imap_uids_fini(&surplus);
+    return result;
+}
+
+/* A ghost that came true is over, and so is one whose time has come. */
+static int drop_ghosts(struct settling *settling, bool all_removed, struct err *err)
+{
+    struct pass_commit commit = {0};
+    uint64_t *gone = mem_grow(NULL, settling->count ? settling->count : 1, sizeof(*gone));
+    int result;
+    for (size_t i = 0; i < settling->count; i++) {
+        bool came_true = settling->partners[i] != MATCH_NONE;
+        if (came_true ? all_removed : settling->intents[i]->ghost_over)
+            gone[commit.intents_gone_count++] = settling->intents[i]->intent_id;
+    }
+    commit.intents_gone = gone;
+    result = pass_commit(settling->pass, &commit, err);
+    free(gone);
+    return result;
+}
+
+int settle_ghosts(struct pass *pass, struct err *err)
+{
+    struct settling settling = {.pass = pass};
+    bool all_removed = true;
+    int result = 0;
+    begin(&settling, true);
+    if (settling.count == 0)
+        goto out;
+    result =
+        unmapped_load(pass, settling.keys, settling.count, least_window(&settling), &settling.unmapped, err);
+    if (result == 0)
+        result = match_run(settling.keys, settling.count, settling.unmapped.keys, settling.unmapped.count,
+                           confirm_ghost, &settling, settling.partners, err);
+    if (result == 0)
+        result = remove_surplus(&settling, &all_removed, err);
+    if (result == 0)
+        result = drop_ghosts(&settling, all_removed, err);
+out:
+    end(&settling);
+    return result == 0 ? 0 : err_prefix(err, "look for late copies");
+}

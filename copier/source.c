@@ -1,0 +1,107 @@
+/*
+ * Production's side of one folder; see source.h. Runs in the copier. The tricky part is when the short way (CONDSTORE)
+ * may be taken: only from marks of a complete pass under the same UIDVALIDITY, and only if the counts add up after it.
+ */
+#include "copier/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void source_view_fini(struct source_view *view)
+{
+    imap_folder_status_fini(&view->status);
+    imap_messages_fini(&view->messages);
+    imap_uids_fini(&view->uids);
+    *view = (struct source_view){0};
+}
+
+static bool can_ask_for_changes(struct imap_session *session, const struct store_folder_marks *marks,
+                                const struct imap_folder_status *status)
+{
+    return imap_session_has(session, IMAP_CAP_CONDSTORE) && marks->has_source && marks->has_source_modseq &&
+           marks->source_highestmodseq > 0 && status->highestmodseq >= marks->source_highestmodseq &&
+           status->uidvalidity == marks->source_uidvalidity && status->uidnext >= marks->source_uidnext;
+}
+
+static uint32_t count_new(const struct imap_messages *messages, uint32_t uidnext)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < messages->count; i++)
+        count += messages->items[i].uid >= uidnext;
+    return count;
+}
+
+static int look_whole(struct imap_session *session, struct source_view *view, struct err *err)
+{
+    uint32_t exists;
+    view->whole = true;
+    if (view->status.exists > 0 &&
+        imap_messages_fetch(session, "1:*", "FLAGS", "", &view->messages, err) != 0)
+        return -1;
+    exists = imap_session_exists(session);
+    if (view->messages.count == exists)
+        return 0;
+    return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                   "listing gave %zu messages where production counts %" PRIu32
+                   ": nothing is concluded from it",
+                   view->messages.count, exists);
+}
+
+/* A message that vanished shows in no CHANGEDSINCE: only the count tells, then all UIDs are asked for. */
+static int look_for_changes(struct imap_session *session, const struct store_folder_marks *marks,
+                            struct source_view *view, struct err *err)
+{
+    char modifier[64];
+    snprintf(modifier, sizeof(modifier), " (CHANGEDSINCE %" PRIu64 ")", marks->source_highestmodseq);
+    if (view->status.exists > 0 &&
+        imap_messages_fetch(session, "1:*", "FLAGS", modifier, &view->messages, err) != 0)
+        return -1;
+    if (marks->source_exists + count_new(&view->messages, marks->source_uidnext) ==
+        imap_session_exists(session))
+        return 0;
+    view->has_uids = true;
+    if (imap_session_exists(session) == 0)
+        return 0;
+    if (imap_messages_search_all(session, &view->uids, err) != 0)
+        return -1;
+    if (view->uids.count == imap_session_exists(session))
+        return 0;
+    return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                   "SEARCH gave %zu messages where production counts %" PRIu32
+                   ": nothing is concluded from it",
+                   view->uids.count, imap_session_exists(session));
+}
+
+int source_look(struct imap_session *session, const struct imap_list_entry *entry,
+                const struct store_folder_marks *marks, struct source_view *view_out, struct err *err)
+{
+    int result;
+    *view_out = (struct source_view){0};
+    if (imap_session_examine(session, entry->wire_name, &view_out->status, err) != 0)
+        return -1;
+    if (can_ask_for_changes(session, marks, &view_out->status))
+        result = look_for_changes(session, marks, view_out, err);
+    else
+        result = look_whole(session, view_out, err);
+    if (result != 0)
+        source_view_fini(view_out);
+    return result;
+}
+
+bool source_view_has(const struct source_view *view, uint32_t uid)
+{
+    if (view->whole)
+        return imap_messages_find(&view->messages, uid) != NULL;
+    if (view->has_uids)
+        return imap_uids_has(view->uids.items, view->uids.count, uid);
+    return true;
+}
+
+int source_details(struct imap_session *session, const uint32_t *uids, size_t count,
+                   struct imap_messages *messages, struct err *err)
+{
+    if (count == 0)
+        return 0;
+    return imap_messages_fetch_uids(session, uids, count, "FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]",
+                                    messages, err);
+}

@@ -1,0 +1,33 @@
+/*
+ * Production's side of one folder: what is there now, by the best means that the server has. Only reads: EXAMINE,
+ * FETCH of FLAGS, INTERNALDATE, RFC822.SIZE and BODY.PEEK, SEARCH (I1).
+ */
+#ifndef MIRROR_COPIER_SOURCE_H
+#define MIRROR_COPIER_SOURCE_H
+
+#include "imap/imap_messages.h"
+#include "store/store_folder.h"
+
+struct source_view {
+    struct imap_folder_status status; /* of the EXAMINE */
+    struct imap_messages
+        messages; /* whole: all of them with flags; else those new or changed since the marks */
+    bool whole;
+    bool has_uids; /* not whole, but all UIDs were listed, since the counts did not add up */
+    struct imap_uids uids;
+};
+
+/* `marks`: of the last complete pass. With CONDSTORE and the same UIDVALIDITY only what changed since is fetched;
+ * else everything's flags. A listing that disagrees with EXISTS fails (I6). */
+int source_look(struct imap_session *session, const struct imap_list_entry *entry,
+                const struct store_folder_marks *marks, struct source_view *view_out, struct err *err);
+void source_view_fini(struct source_view *view);
+
+/* Is a recorded message still there? */
+bool source_view_has(const struct source_view *view, uint32_t uid);
+
+/* Completes `messages` for these UIDs (ascending): flags, date, size and digest of the header. */
+int source_details(struct imap_session *session, const uint32_t *uids, size_t count,
+                   struct imap_messages *messages, struct err *err);
+
+#endif

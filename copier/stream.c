@@ -1,0 +1,323 @@
+/*
+ * One batch on its way; see stream.h. Runs in the copier. The flow is driven by production's answers: a body begins ->
+ * an APPEND (or the next message of a MULTIAPPEND) begins; a piece comes -> as much as the target has room for is taken,
+ * and production is read no further until there is room again.
+ */
+#include "copier/stream.h"
+
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUND_MS = 1000, NO_ITEM = -1 };
+
+/* One APPEND command and the items in it, in order. */
+struct parcel {
+    struct imap_append *append;
+    size_t *items;
+    size_t count;
+    bool ended;
+};
+
+struct stream {
+    struct pass *pass;
+    struct stream_item *items;
+    size_t count;
+    const struct stream_options *options;
+    struct parcel *parcels;
+    size_t parcel_count;
+    struct digest *digest;
+    long current; /* item whose body comes now, or NO_ITEM */
+    bool swallow; /* its APPEND failed already: let the bytes pass */
+    bool paused;
+    size_t answered; /* tagged answers of production */
+    bool failed;     /* a side cannot go on: err says why */
+    struct err err;
+};
+
+static struct imap_session *target_side(const struct stream *stream)
+{
+    return access_session_imap(stream->pass->turn->target_session);
+}
+
+static void fail(struct stream *stream, const struct err *err)
+{
+    if (!stream->failed)
+        stream->err = *err;
+    stream->failed = true;
+}
+
+/* ---- parcels ---- */
+
+static struct parcel *open_parcel(struct stream *stream)
+{
+    struct parcel *parcel = stream->parcel_count ? &stream->parcels[stream->parcel_count - 1] : NULL;
+    if (parcel && !parcel->ended)
+        return parcel;
+    parcel = &stream->parcels[stream->parcel_count];
+    *parcel = (struct parcel){.items = mem_grow(NULL, stream->count, sizeof(*parcel->items))};
+    parcel->append =
+        target_append_begin(stream->pass->turn->target, stream->pass->folder->target_name, &stream->err);
+    if (!parcel->append) {
+        free(parcel->items);
+        stream->failed = true;
+        return NULL;
+    }
+    stream->parcel_count++;
+    return parcel;
+}
+
+static void end_parcel(struct stream *stream, struct parcel *parcel)
+{
+    struct err err = {0};
+    if (parcel->ended)
+        return;
+    parcel->ended = true;
+    if (imap_append_end(parcel->append, &err) != 0 &&
+        imap_append_outcome(parcel->append, NULL) == IMAP_APPEND_RUNNING)
+        fail(stream, &err);
+}
+
+static int add_to_parcel(struct stream *stream, size_t item, uint64_t size_bytes)
+{
+    const struct imap_message *message = stream->items[item].message;
+    struct imap_flags flags = {.system = message->flags.system};
+    struct parcel *parcel = open_parcel(stream);
+    struct err err = {0};
+    if (!parcel)
+        return -1;
+    parcel->items[parcel->count++] = item;
+    return imap_append_message(parcel->append, stream->options->bare ? &flags : &message->flags,
+                               message->date.text, size_bytes, &err);
+}
+
+/* ---- production's answers ---- */
+
+static long item_of(const struct stream *stream, uint32_t uid)
+{
+    for (size_t i = 0; i < stream->count; i++)
+        if (stream->items[i].message->uid == uid)
+            return (long)i;
+    return NO_ITEM;
+}
+
+static bool was_sent(const struct stream *stream, size_t item)
+{
+    for (size_t p = 0; p < stream->parcel_count; p++)
+        for (size_t i = 0; i < stream->parcels[p].count; i++)
+            if (stream->parcels[p].items[i] == item)
+                return true;
+    return false;
+}
+
+static void on_body_begin(void *context, uint32_t uid, uint64_t size_bytes)
+{
+    struct stream *stream = context;
+    stream->current = item_of(stream, uid);
+    stream->swallow =
+        stream->failed || stream->current == NO_ITEM || was_sent(stream, (size_t)stream->current);
+    digest_reset(stream->digest);
+    if (stream->swallow)
+        return;
+    stream->swallow = add_to_parcel(stream, (size_t)stream->current, size_bytes) != 0;
+}
+
+static bool current_append_runs(const struct stream *stream)
+{
+    const struct imap_append *append = stream->parcels[stream->parcel_count - 1].append;
+    return imap_append_outcome(append, NULL) == IMAP_APPEND_RUNNING;
+}
+
+static size_t on_body_bytes(void *context, const char *bytes, size_t len)
+{
+    struct stream *stream = context;
+    size_t taken;
+    if (stream->swallow || !current_append_runs(stream))
+        return len;
+    taken = imap_append_bytes(stream->parcels[stream->parcel_count - 1].append, bytes, len);
+    digest_add(stream->digest, bytes, taken);
+    stream->paused = taken < len;
+    return taken;
+}
+
+static void on_body_end(void *context)
+{
+    struct stream *stream = context;
+    if (!stream->swallow) {
+        digest_end(stream->digest, &stream->items[stream->current].pair);
+        if (!stream->options->multi)
+            end_parcel(stream, &stream->parcels[stream->parcel_count - 1]);
+    }
+    stream->current = NO_ITEM;
+}
+
+static void on_answer(void *context, int result, const char *code, const struct err *err)
+{
+    struct stream *stream = context;
+    (void)code;
+    stream->answered++;
+    if (result != 0)
+        fail(stream, err);
+}
+
+/* ---- the loop ---- */
+
+static void send_fetches(struct stream *stream)
+{
+    struct imap_handlers handlers = {.context = stream,
+                                     .on_body_begin = on_body_begin,
+                                     .on_body_bytes = on_body_bytes,
+                                     .on_body_end = on_body_end,
+                                     .on_done = on_answer};
+    for (size_t i = 0; i < stream->count; i++)
+        if (!imap_session_send(stream->pass->turn->source, &handlers, "UID FETCH %u (UID BODY.PEEK[])",
+                               stream->items[i].message->uid))
+            break;
+}
+
+static bool run_once(struct stream *stream)
+{
+    struct turn *turn = stream->pass->turn;
+    if (turn_guard(turn, &stream->err) != 0 || !imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS)) {
+        if (stream->err.scope == ERR_NONE)
+            err_set(&stream->err, ERR_PROCESS, ERR_RETRY_LATER, "stopped");
+        stream->failed = true;
+        return false;
+    }
+    return true;
+}
+
+static bool is_source_dead(struct stream *stream)
+{
+    if (imap_session_state(stream->pass->turn->source) != IMAP_SESSION_DEAD)
+        return false;
+    fail(stream, imap_session_error(stream->pass->turn->source));
+    return true;
+}
+
+static bool is_target_dead(struct stream *stream)
+{
+    struct err err;
+    if (imap_session_state(target_side(stream)) != IMAP_SESSION_DEAD)
+        return false;
+    err = *imap_session_error(target_side(stream));
+    err_blame(&err, ERR_SIDE_TARGET);
+    fail(stream, &err);
+    return true;
+}
+
+static void read_bodies(struct stream *stream)
+{
+    while (stream->answered < stream->count && !is_source_dead(stream) && !is_target_dead(stream)) {
+        if (stream->paused && (!current_append_runs(stream) ||
+                               imap_append_room(stream->parcels[stream->parcel_count - 1].append) > 0)) {
+            stream->paused = false;
+            imap_session_resume(stream->pass->turn->source);
+            if (stream->paused)
+                continue;
+        }
+        if (!run_once(stream))
+            return;
+    }
+}
+
+static void await_answers(struct stream *stream)
+{
+    for (size_t p = 0; p < stream->parcel_count; p++)
+        while (imap_append_outcome(stream->parcels[p].append, NULL) == IMAP_APPEND_RUNNING &&
+               !is_target_dead(stream))
+            if (!run_once(stream))
+                return;
+}
+
+/* ---- outcome ---- */
+
+static int take_uids(struct stream *stream, const struct parcel *parcel, struct err *err)
+{
+    uint32_t uidvalidity = 0;
+    uint32_t *uids = mem_new(parcel->count * sizeof(*uids));
+    size_t told = imap_append_uids(parcel->append, &uidvalidity, uids, parcel->count);
+    int result = 0;
+    if (told == parcel->count && uidvalidity != stream->pass->target_uidvalidity)
+        result =
+            err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "UIDVALIDITY changed on the target while we copied");
+    for (size_t i = 0; i < parcel->count; i++) {
+        stream->items[parcel->items[i]].fate = STREAM_STORED;
+        stream->items[parcel->items[i]].target_uid = told == parcel->count ? uids[i] : 0;
+    }
+    free(uids);
+    return result == 0 ? 0 : err_blame(err, ERR_SIDE_TARGET);
+}
+
+static int take_outcome(struct stream *stream, const struct parcel *parcel, struct err *err)
+{
+    struct err refusal = {0};
+    switch (imap_append_outcome(parcel->append, &refusal)) {
+    case IMAP_APPEND_DONE:
+        return take_uids(stream, parcel, err);
+    case IMAP_APPEND_REFUSED:
+        for (size_t i = 0; i < parcel->count; i++) {
+            stream->items[parcel->items[i]].fate = STREAM_REFUSED;
+            stream->items[parcel->items[i]].refusal = refusal;
+        }
+        return 0;
+    case IMAP_APPEND_RUNNING:
+    case IMAP_APPEND_UNKNOWN:
+        break;
+    }
+    *err = refusal;
+    if (err->scope == ERR_NONE)
+        err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "APPEND is unanswered");
+    return err_blame(err, ERR_SIDE_TARGET);
+}
+
+/* Half a literal may be on its way, or an APPEND whose end we can no longer answer for. */
+static void cut_target(struct stream *stream)
+{
+    access_session_cut(stream->pass->turn->target_session);
+}
+
+static void stream_fini(struct stream *stream)
+{
+    for (size_t p = 0; p < stream->parcel_count; p++) {
+        imap_append_free(stream->parcels[p].append);
+        free(stream->parcels[p].items);
+    }
+    free(stream->parcels);
+    digest_free(stream->digest);
+}
+
+static int end_stream(struct stream *stream, struct err *err)
+{
+    if (!stream->failed && stream->options->multi && stream->parcel_count > 0)
+        end_parcel(stream, &stream->parcels[0]);
+    if (!stream->failed)
+        await_answers(stream);
+    if (stream->failed) {
+        cut_target(stream);
+        *err = stream->err;
+        return -1;
+    }
+    for (size_t p = 0; p < stream->parcel_count; p++)
+        if (take_outcome(stream, &stream->parcels[p], err) != 0)
+            return -1;
+    return 0;
+}
+
+int stream_run(struct pass *pass, struct stream_item *items, size_t count,
+               const struct stream_options *options, struct err *err)
+{
+    struct stream stream = {
+        .pass = pass, .items = items, .count = count, .options = options, .current = NO_ITEM};
+    int result;
+    for (size_t i = 0; i < count; i++)
+        items[i].fate = STREAM_NOT_SENT;
+    stream.parcels = mem_new((count + 1) * sizeof(*stream.parcels));
+    stream.digest = digest_new();
+    send_fetches(&stream);
+    read_bodies(&stream);
+    result = end_stream(&stream, err);
+    stream_fini(&stream);
+    return result;
+}

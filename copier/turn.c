@@ -1,0 +1,293 @@
+/*
+ * A turn; see turn.h. Runs in the copier. Whatever happens inside, the mirror's row is given back with what is true: done
+ * up to the number that was read at the claim, yielded, or failed with the reason in words.
+ */
+#include "copier/turn.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "copier/reconcile.h"
+#include "copier/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPEN_WAIT_MS = 20000, ROUND_MS = 250, GLANCE_MS = 1000 };
+
+/* ---- lease ---- */
+
+static int64_t lease_ms(const struct turn *turn)
+{
+    return (int64_t)(turn->config->copy.lease_seconds * 1000);
+}
+
+/* A store that is away is tried again until the lease is nearly over; a lease that was lost is lost. */
+static void renew(struct turn *turn)
+{
+    struct err err = {0};
+    if (turn->claim->deadline_boot_ms - clock_boot_ms() > lease_ms(turn) / 2)
+        return;
+    if (store_mirror_renew(turn->tools->store, turn->config, &turn->claim->lease,
+                           &turn->claim->deadline_boot_ms, &err) != 0 &&
+        store_err_is_lease_lost(&err))
+        turn->lost = err;
+}
+
+bool turn_tick(struct turn *turn)
+{
+    struct err err = {0};
+    daemon_tick(turn->tools->daemon, NULL);
+    if (turn->lost.scope != ERR_NONE)
+        return false;
+    renew(turn);
+    if (access_renew(turn->tools->access, &err) != 0 && turn->lost.scope == ERR_NONE && err.scope == ERR_SITE)
+        turn->lost = err;
+    return turn->lost.scope == ERR_NONE && turn_guard(turn, NULL) == 0;
+}
+
+/* A quarter of the lease is kept for what is still on its way when we stop. */
+int turn_guard(void *context, struct err *err)
+{
+    struct turn *turn = context;
+    if (turn->lost.scope != ERR_NONE) {
+        if (err)
+            *err = turn->lost;
+        return -1;
+    }
+    if (turn->claim->deadline_boot_ms - clock_boot_ms() > lease_ms(turn) / 4)
+        return 0;
+    err_set(&turn->lost, ERR_PROCESS, ERR_RETRY_LATER,
+            "the lease on this mirror is nearly over and was not renewed");
+    if (err)
+        *err = turn->lost;
+    return -1;
+}
+
+bool turn_is_over(struct turn *turn)
+{
+    bool waiting = false;
+    int64_t now = clock_boot_ms();
+    if (daemon_is_draining(turn->tools->daemon) || now >= turn->end_boot_ms)
+        return true;
+    if (now < turn->next_glance_boot_ms)
+        return false;
+    turn->next_glance_boot_ms = now + GLANCE_MS;
+    return store_mirror_is_more_urgent_waiting(turn->tools->store, turn->claim->priority, &waiting, NULL) ==
+               0 &&
+           waiting;
+}
+
+/* ---- both sides ---- */
+
+static bool is_open_or_failed(struct access_session *session)
+{
+    enum access_state state = access_session_poll(session);
+    return state == ACCESS_READY || state == ACCESS_FAILED;
+}
+
+/* Both connect at once: a far target costs its round trips only once. */
+static int await_sides(struct turn *turn, struct err *err)
+{
+    int64_t deadline = clock_boot_ms() + OPEN_WAIT_MS +
+                       (int64_t)turn->route->from_site->imap.connect_seconds * 1000 +
+                       (int64_t)turn->route->to_site->imap.connect_seconds * 1000;
+    for (;;) {
+        bool source = is_open_or_failed(turn->source_session),
+             target = is_open_or_failed(turn->target_session);
+        if (access_session_poll(turn->source_session) == ACCESS_FAILED) {
+            *err = *access_session_error(turn->source_session);
+            return -1;
+        }
+        if (access_session_poll(turn->target_session) == ACCESS_FAILED) {
+            *err = *access_session_error(turn->target_session);
+            return -1;
+        }
+        if (source && target)
+            return 0;
+        if (clock_boot_ms() > deadline)
+            return err_set(err, ERR_SITE, ERR_RETRY_LATER,
+                           "no session was free within %d s: imap.max_sessions of the "
+                           "sites, or imap.max_logins_per_second, may be too small",
+                           OPEN_WAIT_MS / 1000);
+        if (daemon_is_draining(turn->tools->daemon))
+            return err_set(err, ERR_PROCESS, ERR_RETRY_NOW, "stopping");
+        if (!imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS)) {
+            turn_guard(turn, err);
+            return -1;
+        }
+    }
+}
+
+static int open_sides(struct turn *turn, struct err *err)
+{
+    turn->source_session = access_session_start(turn->tools->access, turn->route->from_site,
+                                                turn->claim->mailbox, ERR_SIDE_PRODUCTION);
+    turn->target_session = access_session_start(turn->tools->access, turn->route->to_site,
+                                                turn->claim->mailbox, ERR_SIDE_TARGET);
+    if (await_sides(turn, err) != 0)
+        return -1;
+    turn->source = access_session_imap(turn->source_session);
+    turn->target = target_open_imap(access_session_imap(turn->target_session), turn_guard, turn);
+    if (imap_session_list(turn->source, true, &turn->source_list, err) != 0)
+        return err_prefix(err, "list folders");
+    return target_list(turn->target, err);
+}
+
+static void close_sides(struct turn *turn)
+{
+    imap_list_fini(&turn->source_list);
+    target_free(turn->target);
+    access_session_free(turn->source_session);
+    access_session_free(turn->target_session);
+}
+
+/* ---- folders ---- */
+
+/* A folder's own error is kept and the others go on; anything wider ends the turn. */
+static int reconcile_all(struct turn *turn, const struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        struct err folder_err = {0};
+        if (i > 0 && turn_is_over(turn)) {
+            turn->yielded = true;
+            return 0;
+        }
+        if (reconcile_folder(turn, &work->pairs[i], &folder_err) == 0)
+            continue;
+        if (folder_err.scope > ERR_FOLDER) {
+            *err = folder_err;
+            return -1;
+        }
+        log_warning("folder failed", LOG_STR("error", folder_err.text));
+        if (turn->folder_error.scope == ERR_NONE)
+            turn->folder_error = folder_err;
+    }
+    return 0;
+}
+
+static bool is_verify_wanted(const struct turn *turn)
+{
+    return turn->claim->verify_wanted_seq > turn->claim->verify_done_seq;
+}
+
+static int verify_if_wanted(struct turn *turn, const struct folders_work *work, bool *verified_out,
+                            struct err *err)
+{
+    *verified_out = false;
+    if (!is_verify_wanted(turn) || turn->yielded)
+        return 0;
+    return verify_mirror(turn, work, turn->claim->verify_deep, verified_out, err);
+}
+
+static int work_on(struct turn *turn, bool *verified_out, struct err *err)
+{
+    struct folders_work work = {0};
+    int result = -1;
+    if (turn->claim->taken_over || turn->claim->recheck_target)
+        turn->list_target = true;
+    if (turn->claim->taken_over && store_mirror_recheck_later(turn->tools->store, &turn->claim->lease,
+                                                              turn->route->late_command_minutes, err) != 0)
+        return -1;
+    if (open_sides(turn, err) != 0 || folders_prepare(turn, &work, err) != 0)
+        goto out;
+    result = reconcile_all(turn, &work, err);
+    if (result == 0 && turn->folder_error.scope == ERR_NONE)
+        result = verify_if_wanted(turn, &work, verified_out, err);
+out:
+    folders_work_fini(&work);
+    return result;
+}
+
+/* ---- the end of a turn ---- */
+
+static bool is_equal(const struct turn *turn)
+{
+    const struct store_mirror_figures *figures = &turn->figures;
+    return figures->missing_messages + figures->refused_messages + figures->altered_messages == 0 &&
+           figures->refused_keywords[0] == 0;
+}
+
+static bool give_back(struct turn *turn, int result, bool verified, const struct err *error)
+{
+    bool verify_cut = is_verify_wanted(turn) && !verified;
+    bool yielded = result == 0 && (turn->yielded || verify_cut);
+    struct store_finish finish = {.turn = result != 0 ? STORE_TURN_FAILED
+                                          : yielded   ? STORE_TURN_YIELDED
+                                                      : STORE_TURN_DONE,
+                                  .wanted_seq = turn->claim->wanted_seq,
+                                  .verify_wanted_seq = verified ? turn->claim->verify_wanted_seq : 0,
+                                  .figures = &turn->figures,
+                                  .equal = is_equal(turn),
+                                  .verify_differences = turn->verify_differences,
+                                  .verify_report = turn->verify_report,
+                                  .error = result != 0 ? error : NULL};
+    struct err err = {0};
+    if (store_mirror_finish(turn->tools->store, &turn->claim->lease, &finish, &err) != 0)
+        log_warning("the mirror could not be given back; its lease will run out", LOG_STR("error", err.text));
+    else if (verified && turn->verify_differences > 0 &&
+             store_mirror_want(turn->tools->store, turn->claim->lease.mirror_id, turn->claim->priority,
+                               &err) != 0)
+        log_warning("the repair after a verify could not be asked for", LOG_STR("error", err.text));
+    return finish.turn == STORE_TURN_DONE;
+}
+
+static void say(const struct turn *turn, int result, const struct err *error, char *said, size_t said_size)
+{
+    const struct store_mirror_figures *figures = &turn->figures;
+    if (result != 0) {
+        snprintf(said, said_size, "failed: %s", error->text);
+        log_warning("turn failed", LOG_STR("error", error->text),
+                    LOG_STR("side", err_side_name(error->side)));
+        return;
+    }
+    snprintf(said, said_size, "%s, %" PRIu64 " copied",
+             turn->yielded    ? "to be continued"
+             : is_equal(turn) ? "equal"
+                              : "not equal",
+             figures->copied_messages);
+    log_info("turn done", LOG_STR("outcome", said), LOG_UINT("messages", figures->source_messages),
+             LOG_UINT("bytes", figures->copied_bytes));
+}
+
+static void error_of(const struct turn *turn, struct err *err)
+{
+    if (turn->lost.scope != ERR_NONE)
+        *err = turn->lost;
+    err_prefix(err, "mirror %s to %s", turn->claim->mailbox, turn->claim->route);
+}
+
+bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *said, size_t said_size)
+{
+    const struct config *config = daemon_config(tools->daemon);
+    struct turn turn = {.tools = tools,
+                        .config = config,
+                        .route = config_route_find(config, claim->route),
+                        .claim = claim,
+                        .end_boot_ms = clock_boot_ms() + (int64_t)(config->copy.turn_seconds * 1000)};
+    struct err err = {0};
+    bool verified = false, done;
+    int result;
+    log_context_push("mailbox", claim->mailbox);
+    log_context_push("route", claim->route);
+    *tools->current = &turn;
+    result = turn.route ? work_on(&turn, &verified, &err)
+                        : err_set(&err, ERR_PROCESS, ERR_RETRY_LATER,
+                                  "the route is not in this host's configuration");
+    if (result == 0 && turn.folder_error.scope != ERR_NONE) {
+        err = turn.folder_error;
+        result = -1;
+    }
+    if (result != 0)
+        error_of(&turn, &err);
+    say(&turn, result, &err, said, said_size);
+    done = give_back(&turn, result, verified, &err);
+    close_sides(&turn);
+    *tools->current = NULL;
+    free(turn.verify_report);
+    log_context_pop();
+    log_context_pop();
+    return done;
+}
