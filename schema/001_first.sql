@@ -1,21 +1,25 @@
 -- 001: the first schema. One DDL statement per step; a step is recorded when it is through, so a killed migration goes
--- on where it was. Every table names who writes which columns, and its invariants. InnoDB and a primary key everywhere
+-- on where it was (rules: schema/README.md). Every table names who writes which columns, and its invariants. InnoDB and a primary key everywhere
 -- (Galera). Times are UTC by the database's clock, DATETIME(6). Names are bytes (VARBINARY, UTF-8), never folded.
 
 -- site: what all workers of all hosts share about one messaging system (I8: no secret, only the version of its file).
 -- Written by: access (login gate, rate), under the row's lock. login_state: unproven = one login at a time until one
--- succeeded; proven; stopped = no login until stopped_until or a new secret.
-CREATE TABLE site (
+-- succeeded; proven; stopped = no login until stopped_until or a new secret. refusals: in a row, at most one below the
+-- limit unless a probe was refused. stops: in a row, chooses the next probe's mailbox. probe_*: who holds the one login
+-- of an unproven site. cool_until, troubles: the site could not be asked (down, session limit): all wait together.
+CREATE TABLE IF NOT EXISTS site (
   site_id            INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   name               VARBINARY(64) NOT NULL,
   login_state        ENUM('unproven','proven','stopped') NOT NULL DEFAULT 'unproven',
   refusals           INT UNSIGNED NOT NULL DEFAULT 0,
-  secret_version     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  stops              INT UNSIGNED NOT NULL DEFAULT 0,
   probe_owner        VARBINARY(200) NULL,
+  probe_mailbox      VARBINARY(64) NULL,
   probe_until        DATETIME(6) NULL,
   last_good_mailbox  VARBINARY(64) NULL,
   stopped_until      DATETIME(6) NULL,
   next_login_at      DATETIME(6) NOT NULL DEFAULT '1970-01-01',
+  troubles           INT UNSIGNED NOT NULL DEFAULT 0,
   cool_until         DATETIME(6) NOT NULL DEFAULT '1970-01-01',
   error              VARBINARY(800) NOT NULL DEFAULT '',
   error_at           DATETIME(6) NULL,
@@ -23,9 +27,20 @@ CREATE TABLE site (
   UNIQUE KEY name (name)
 );
 
+-- site_secret: which version of a site's secret file was seen on which host. A version new to its host reopens the site;
+-- one that was seen before (a process that has not read the file again yet) does not. Versions of different hosts
+-- can't be compared. Written by: access (login gate).
+CREATE TABLE IF NOT EXISTS site_secret (
+  site_id  INT UNSIGNED NOT NULL,
+  host     VARBINARY(100) NOT NULL,
+  version  BIGINT UNSIGNED NOT NULL,
+  seen_at  DATETIME(6) NOT NULL,
+  PRIMARY KEY (site_id, host, version)
+);
+
 -- site_session: one row per IMAP session in use. Written by: access. A row counts against max_sessions until it is
 -- deleted (clean logout), or until grace_until (a dead owner's session is still counted by the store for a while).
-CREATE TABLE site_session (
+CREATE TABLE IF NOT EXISTS site_session (
   session_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   site_id      INT UNSIGNED NOT NULL,
   owner        VARBINARY(200) NOT NULL,
@@ -38,7 +53,7 @@ CREATE TABLE site_session (
 
 -- route: Written by: supervisor at start and reload (rows follow the configuration; one that is gone from it is kept,
 -- configured = 0), api (paused).
-CREATE TABLE route (
+CREATE TABLE IF NOT EXISTS route (
   route_id     INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   name         VARBINARY(64) NOT NULL,
   from_site_id INT UNSIGNED NOT NULL,
@@ -49,7 +64,7 @@ CREATE TABLE route (
 );
 
 -- mailbox: what is subscribed. Written by: api.
-CREATE TABLE mailbox (
+CREATE TABLE IF NOT EXISTS mailbox (
   mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   number       VARBINARY(64) NOT NULL,
   name         VARBINARY(256) NOT NULL DEFAULT '',
@@ -60,8 +75,9 @@ CREATE TABLE mailbox (
 );
 
 -- look: one mailbox on one production site, the scanner's unit of work: one look serves all routes of the mailbox.
--- Written by: api (row made and removed with the mirrors), scanner (all else). Claimed with SKIP LOCKED.
-CREATE TABLE look (
+-- Written by: api (row made and removed with the mirrors; asked), scanner (all else). Claimed with SKIP LOCKED.
+-- asked: by a person, not yet claimed (due_at is 1970 then, so that it goes first). full_look_at: when the next is due.
+CREATE TABLE IF NOT EXISTS look (
   mailbox_id     BIGINT UNSIGNED NOT NULL,
   site_id        INT UNSIGNED NOT NULL,
   due_at         DATETIME(6) NOT NULL,
@@ -82,7 +98,11 @@ CREATE TABLE look (
 -- removed; wanted_seq, verify_wanted_seq raised), scanner (wanted_seq raised, behind_since, proven_at), copier (the
 -- rest, fenced by lease_epoch). Invariants: done_seq <= wanted_seq; behind_since is NULL or the time when the oldest
 -- thing not yet mirrored was seen; only the owner whose epoch stands here writes content of this mirror.
-CREATE TABLE mirror (
+-- pending: work is wanted; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
+-- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
+-- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
+-- and no pass was completed since.
+CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   mailbox_id         BIGINT UNSIGNED NOT NULL,
   route_id           INT UNSIGNED NOT NULL,
@@ -92,12 +112,16 @@ CREATE TABLE mirror (
   verify_wanted_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_deep        BOOLEAN NOT NULL DEFAULT 0,
+  pending            BOOLEAN AS (wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) PERSISTENT,
   wanted_at          DATETIME(6) NULL,
   due_at             DATETIME(6) NOT NULL,
   pushed_at          DATETIME(6) NULL,
   lease_owner        VARBINARY(200) NULL,
   lease_until        DATETIME(6) NULL,
   lease_epoch        BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  write_seq          BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  claimed_at         DATETIME(6) NULL,
+  target_suspect     BOOLEAN NOT NULL DEFAULT 0,
   recheck_target_at  DATETIME(6) NULL,
   behind_since       DATETIME(6) NULL,
   proven_at          DATETIME(6) NULL,
@@ -125,14 +149,15 @@ CREATE TABLE mirror (
   verify_differences INT UNSIGNED NULL,
   verify_report      BLOB NULL,
   UNIQUE KEY mailbox_route (mailbox_id, route_id),
-  KEY due (due_at),
+  KEY queue (pending, priority, due_at, route_id),
+  KEY recheck (recheck_target_at),
   KEY route (route_id)
 );
 
 -- folder: one folder of a mirror and the marks of its last complete pass: those seen when the folder was opened, stored
 -- only after all up to them was applied. Written by: copier under the mirror's epoch. name: the source's, neutral form
 -- (levels by '/'). A mark that is NULL forces a full listing of that side. source_gone_at: not in the source's LIST.
-CREATE TABLE folder (
+CREATE TABLE IF NOT EXISTS folder (
   folder_id             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   mirror_id             BIGINT UNSIGNED NOT NULL,
   name                  VARBINARY(1000) NOT NULL,
@@ -156,7 +181,7 @@ CREATE TABLE folder (
 -- folder's source_uidvalidity, target_uid of its target_uidvalidity. NULL source_uid: gone from production, or not yet
 -- identified again after UIDVALIDITY changed. NULL target_uid: not on the target (state tells why).
 -- Invariants: mirrored => target_uid is not NULL unless it vanished there (I2); no two rows share a target_uid.
-CREATE TABLE message (
+CREATE TABLE IF NOT EXISTS message (
   message_id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   folder_id        BIGINT UNSIGNED NOT NULL,
   source_uid       INT UNSIGNED NULL,
@@ -185,7 +210,7 @@ CREATE TABLE message (
 -- intent: the committed note that an APPEND is about to be made (I3). Written by: copier under the mirror's epoch. open:
 -- nobody knows yet whether the target has it. ghost: settled as absent, may still come true until ghost_until.
 -- Settled as present: the row goes in the transaction that records the message.
-CREATE TABLE intent (
+CREATE TABLE IF NOT EXISTS intent (
   intent_id           BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   folder_id           BIGINT UNSIGNED NOT NULL,
   source_uidvalidity  INT UNSIGNED NOT NULL,
@@ -200,11 +225,12 @@ CREATE TABLE intent (
   state               ENUM('open','ghost') NOT NULL DEFAULT 'open',
   created_at          DATETIME(6) NOT NULL,
   ghost_until         DATETIME(6) NULL,
-  KEY folder (folder_id, state)
+  KEY folder (folder_id, state),
+  KEY ghosts (state, ghost_until)
 );
 
 -- worker: who is alive and what it does now. Written by: each program about itself.
-CREATE TABLE worker (
+CREATE TABLE IF NOT EXISTS worker (
   owner       VARBINARY(200) NOT NULL PRIMARY KEY,
   program     VARBINARY(32) NOT NULL,
   started_at  DATETIME(6) NOT NULL,
@@ -213,7 +239,7 @@ CREATE TABLE worker (
 );
 
 -- audit: every change of state that a person asked for: who, what, why. Written by: api. Rows are never changed.
-CREATE TABLE audit (
+CREATE TABLE IF NOT EXISTS audit (
   audit_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   at        DATETIME(6) NOT NULL,
   who       VARBINARY(64) NOT NULL,

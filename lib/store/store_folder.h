@@ -10,7 +10,8 @@
 
 #include <stddef.h>
 
-/* Marks; each may be absent (has_ false -> NULL). */
+/* Marks; each may be absent (has_ false -> NULL). A uidvalidity is kept for itself, also without the side's other marks
+ * (after store_folder_forget_uids()); 0: not known. */
 struct store_folder_marks {
     bool has_source, has_source_modseq, has_flags_digest, has_target, has_target_modseq;
     uint32_t source_uidvalidity, source_uidnext, source_exists, source_unseen;

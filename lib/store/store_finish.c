@@ -1,0 +1,162 @@
+/*
+ * The end of a copier's turn on a mirror: done, yielded or failed; the lease is released with it.
+ */
+#include "store/store_finish.h"
+
+#include "store/store_mirror.h"
+#include "store/store_query.h"
+#include "store/store_tx.h"
+
+#include <stdlib.h>
+
+enum { REPORT_MAX_BYTES = 60000 };
+
+double store_finish_delay(uint32_t fail_count, enum err_scope scope, double random)
+{
+    double delay = scope == ERR_SITE ? 5 : 2, most = scope == ERR_SITE ? 120 : 900;
+    for (uint32_t i = 1; i < fail_count && delay < most; i++)
+        delay *= 2;
+    return (delay < most ? delay : most) * (0.75 + random / 2);
+}
+
+struct finishing {
+    const struct store_lease *lease;
+    const struct store_finish *finish;
+};
+
+#define RELEASE "lease_owner = NULL, lease_until = NULL, pushed_at = NULL "
+#define WELL "fail_count = 0, error = '', error_scope = '', error_side = '', error_at = NULL, error_since = NULL, " \
+             "next_try_at = NULL, "
+
+static int set_figures(struct store *store, uint64_t mirror_id, const struct store_mirror_figures *f, struct err *err)
+{
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages = ?, "
+        "altered_messages = ?, gone_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, "
+        "refused_keywords = ?, copied_messages = copied_messages + ?, copied_bytes = copied_bytes + ? "
+        "WHERE mirror_id = ?",
+        bind_u64(f->source_messages), bind_u64(f->target_messages), bind_u64(f->missing_messages),
+        bind_u64(f->refused_messages), bind_u64(f->altered_messages), bind_u64(f->gone_messages),
+        bind_u64(f->foreign_messages), bind_u64(f->late_messages), bind_u64(f->gone_folders),
+        bind_cut(f->refused_keywords, sizeof(f->refused_keywords)), bind_u64(f->copied_messages),
+        bind_u64(f->copied_bytes), bind_u64(mirror_id));
+    return rows < 0 ? -1 : 0;
+}
+
+static int set_verified(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+{
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET verify_deep = verify_deep AND verify_wanted_seq > ?, verify_done_seq = ?, "
+        "verified_at = UTC_TIMESTAMP(6), verify_differences = ?, verify_report = ? WHERE mirror_id = ?",
+        bind_u64(finish->verify_wanted_seq), bind_u64(finish->verify_wanted_seq), bind_u64(finish->verify_differences),
+        bind_cut(finish->verify_report, REPORT_MAX_BYTES), bind_u64(mirror_id));
+    return rows < 0 ? -1 : 0;
+}
+
+/* Priority: the mailbox's own again, 9 if only a verification is left; what was wanted meanwhile keeps its urgency. A
+ * recheck that came due after the claim is still to be done. */
+static int set_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+{
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET priority = IF(wanted_seq > ?, priority, IF(verify_wanted_seq > verify_done_seq, 9, "
+        "(SELECT b.priority FROM mailbox b WHERE b.mailbox_id = mirror.mailbox_id))), "
+        "behind_since = IF(wanted_seq > ?, COALESCE(wanted_at, UTC_TIMESTAMP(6)), NULL), "
+        "wanted_at = IF(wanted_seq > ?, wanted_at, NULL), done_seq = ?, equal = ?, proven_at = UTC_TIMESTAMP(6), "
+        "recheck_target_at = IF(recheck_target_at <= claimed_at, NULL, recheck_target_at), target_suspect = 0, "
+        "due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
+        bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq),
+        bind_u64(finish->wanted_seq), bind_bool(finish->equal), bind_u64(mirror_id));
+    return rows < 0 ? -1 : 0;
+}
+
+static int finish_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+{
+    if (finish->figures && set_figures(store, mirror_id, finish->figures, err))
+        return -1;
+    if (finish->verify_wanted_seq && set_verified(store, mirror_id, finish, err))
+        return -1;
+    return set_done(store, mirror_id, finish, err);
+}
+
+/* It got something done, so an error of before is over. */
+static int finish_yielded(struct store *store, uint64_t mirror_id, struct err *err)
+{
+    return STORE_EXEC(store, err, "UPDATE mirror SET due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
+                      bind_u64(mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int read_fail_count(struct store *store, uint64_t mirror_id, uint32_t *count_out, struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT fail_count FROM mirror WHERE mirror_id = ?", bind_u64(mirror_id));
+    *count_out = query && store_query_next(query) ? store_query_u32(query) : 0;
+    return store_query_end(query, err);
+}
+
+static int finish_failed(struct store *store, uint64_t mirror_id, const struct err *why, struct err *err)
+{
+    static const struct err unsaid = {.scope = ERR_MAILBOX, .text = "failed without a reason"};
+    uint32_t fail_count;
+    if (read_fail_count(store, mirror_id, &fail_count, err))
+        return -1;
+    why = why ? why : &unsaid;
+    double delay = store_finish_delay(fail_count + 1, why->scope, arc4random_uniform(1000) / 1000.0);
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET fail_count = fail_count + 1, error = ?, error_scope = ?, error_side = ?, "
+        "error_at = UTC_TIMESTAMP(6), error_since = COALESCE(error_since, UTC_TIMESTAMP(6)), "
+        "due_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, next_try_at = due_at, " RELEASE "WHERE mirror_id = ?",
+        bind_cut(why->text, 800), bind_text(err_scope_name(why->scope)), bind_text(err_side_name(why->side)),
+        bind_u64((uint64_t)(delay * 1e6)), bind_u64(mirror_id));
+    return rows < 0 ? -1 : 0;
+}
+
+static int finish_body(struct store *store, void *context, struct err *err)
+{
+    const struct finishing *finishing = context;
+    uint64_t mirror_id = finishing->lease->mirror_id;
+    switch (finishing->finish->turn) {
+    case STORE_TURN_DONE:
+        return finish_done(store, mirror_id, finishing->finish, err);
+    case STORE_TURN_YIELDED:
+        return finish_yielded(store, mirror_id, err);
+    case STORE_TURN_FAILED:
+        break;
+    }
+    return finish_failed(store, mirror_id, finishing->finish->error, err);
+}
+
+int store_mirror_finish(struct store *store, const struct store_lease *lease, const struct store_finish *finish,
+                        struct err *err)
+{
+    struct finishing finishing = {.lease = lease, .finish = finish};
+    return store_tx_fenced(store, lease, finish_body, &finishing, err);
+}
+
+struct rechecking {
+    const struct store_lease *lease;
+    double minutes;
+};
+
+static int recheck_body(struct store *store, void *context, struct err *err)
+{
+    const struct rechecking *rechecking = context;
+    return STORE_EXEC(store, err,
+                      "UPDATE mirror SET recheck_target_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND "
+                      "WHERE mirror_id = ?",
+                      bind_u64((uint64_t)(rechecking->minutes * 60e6)), bind_u64(rechecking->lease->mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_mirror_recheck_later(struct store *store, const struct store_lease *lease, double late_command_minutes,
+                               struct err *err)
+{
+    struct rechecking rechecking = {.lease = lease, .minutes = late_command_minutes};
+    return store_tx_fenced(store, lease, recheck_body, &rechecking, err);
+}

@@ -1,0 +1,206 @@
+/*
+ * Messages of a folder: read whole, written in the copier's batch. The tricky thing: rows may exchange UIDs within one
+ * batch, and (folder, UID) is unique, so UIDs that change are cleared in all rows before any is set.
+ */
+#include "store/store_message.h"
+
+#include "base/str.h"
+#include "store/store_query.h"
+
+#include <stdlib.h>
+
+void store_message_fini(struct store_message *message)
+{
+    free(message->flags_written);
+    free(message->flags_refused);
+    free(message->error);
+    message->flags_written = message->flags_refused = message->error = NULL;
+}
+
+void store_message_list_free(struct store_message *messages, size_t count)
+{
+    for (size_t i = 0; messages && i < count; i++)
+        store_message_fini(&messages[i]);
+    free(messages);
+}
+
+static void read_digests(struct store_query *query, struct store_message *message)
+{
+    message->has_digest = store_query_bytes(query, message->raw_sha256, DIGEST_BYTES);
+    message->has_digest = store_query_bytes(query, message->normal_sha256, DIGEST_BYTES) && message->has_digest;
+    message->has_header_digest = store_query_bytes(query, message->header_sha256, DIGEST_BYTES);
+    message->has_target_size = !store_query_is_null(query);
+    message->target_size = store_query_u64(query);
+    message->has_target_digest = store_query_bytes(query, message->target_sha256, DIGEST_BYTES);
+}
+
+static enum store_message_state state_of(const char *word)
+{
+    if (str_equal(word, "mirrored"))
+        return STORE_MESSAGE_MIRRORED;
+    return str_equal(word, "refused") ? STORE_MESSAGE_REFUSED : STORE_MESSAGE_LOST;
+}
+
+static void read_message(struct store_query *query, struct store_message *message)
+{
+    *message = (struct store_message){.message_id = store_query_u64(query)};
+    message->source_uid = store_query_u32(query);
+    message->target_uid = store_query_u32(query);
+    message->state = state_of(store_query_text(query));
+    message->altered = store_query_bool(query);
+    message->source_gone = store_query_bool(query);
+    message->internal_date = store_query_i64(query);
+    message->size_bytes = store_query_u64(query);
+    read_digests(query, message);
+    message->flags_written = str_copy(store_query_text(query));
+    message->flags_refused = str_copy(store_query_text(query));
+    message->times_lost = store_query_u32(query);
+    message->fail_count = store_query_u32(query);
+    message->try_due = store_query_bool(query);
+    const char *error = store_query_text(query);
+    message->error = *error ? str_copy(error) : NULL;
+}
+
+int store_message_list(struct store *store, uint64_t folder_id, struct store_message **messages_out,
+                       size_t *count_out, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, internal_date, "
+        "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
+        "flags_refused, times_lost, fail_count, next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), error "
+        "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
+        bind_u64(folder_id));
+    struct store_message *messages = NULL;
+    size_t count = 0;
+    if (query)
+        messages = mem_new((store_query_count(query) + 1) * sizeof(*messages));
+    while (query && store_query_next(query))
+        read_message(query, &messages[count++]);
+    if (store_query_end(query, err)) {
+        store_message_list_free(messages, count);
+        return -1;
+    }
+    *messages_out = messages;
+    *count_out = count;
+    return 0;
+}
+
+/* ---- writing ---- */
+
+static const char *state_word(enum store_message_state state)
+{
+    static const char *const words[] = {"mirrored", "refused", "lost"};
+    return words[state];
+}
+
+static struct store_param bind_uid(uint32_t uid)
+{
+    return bind_u64_if(uid != 0, uid);
+}
+
+static struct store_param bind_digest(bool there, const uint8_t digest[DIGEST_BYTES])
+{
+    return bind_bytes_if(there, digest, DIGEST_BYTES);
+}
+
+/* How long a refused one waits; the others have no next try. */
+static struct store_param bind_retry_us(const struct store_message *message, const struct store_change *change)
+{
+    return bind_u64_if(message->state == STORE_MESSAGE_REFUSED, (uint64_t)(change->retry_seconds * 1e6));
+}
+
+enum { VALUES_COUNT = 19 };
+
+/* The columns that both INSERT and UPDATE name first, in their order. */
+static void bind_values(const struct store_message *m, const struct store_change *change,
+                        struct store_param params[VALUES_COUNT])
+{
+    const struct store_param values[VALUES_COUNT] = {
+        bind_uid(m->source_uid),
+        bind_uid(m->target_uid),
+        bind_text(state_word(m->state)),
+        bind_bool(m->altered),
+        bind_i64(m->internal_date),
+        bind_u64(m->size_bytes),
+        bind_digest(m->has_digest, m->raw_sha256),
+        bind_digest(m->has_digest, m->normal_sha256),
+        bind_digest(m->has_header_digest, m->header_sha256),
+        bind_u64_if(m->has_target_size, m->target_size),
+        bind_digest(m->has_target_digest, m->target_sha256),
+        bind_text(m->flags_written ? m->flags_written : ""),
+        bind_text(m->flags_refused ? m->flags_refused : ""),
+        bind_u64(m->times_lost < 255 ? m->times_lost : 255),
+        bind_u64(m->fail_count),
+        bind_retry_us(m, change),
+        bind_cut(m->error, 800),
+        bind_bool(m->source_gone),
+        bind_bool(m->state == STORE_MESSAGE_MIRRORED && m->target_uid),
+    };
+    memcpy(params, values, sizeof(values));
+}
+
+static int insert(struct store *store, const struct store_message *message, const struct store_change *change,
+                  uint64_t *id_out, struct err *err)
+{
+    struct store_param params[VALUES_COUNT + 2] = {0};
+    bind_values(message, change, params);
+    params[VALUES_COUNT] = bind_u64(change->folder_id);
+    if (store_query_exec(store,
+                         "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "
+                         "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
+                         "flags_refused, times_lost, fail_count, next_try_at, error, source_gone_at, mirrored_at, "
+                         "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                         "UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, IF(?, UTC_TIMESTAMP(6), NULL), "
+                         "IF(?, UTC_TIMESTAMP(6), NULL), ?)",
+                         params, err) < 0)
+        return err_prefix(err, "message UID %u", message->source_uid);
+    *id_out = store_query_insert_id(store);
+    return 0;
+}
+
+static int update(struct store *store, const struct store_message *message, const struct store_change *change,
+                  struct err *err)
+{
+    struct store_param params[VALUES_COUNT + 3] = {0};
+    bind_values(message, change, params);
+    params[VALUES_COUNT] = bind_u64(message->message_id);
+    params[VALUES_COUNT + 1] = bind_u64(change->folder_id);
+    if (store_query_exec(store,
+                         "UPDATE message SET source_uid = ?, target_uid = ?, state = ?, altered = ?, "
+                         "internal_date = ?, size_bytes = ?, raw_sha256 = ?, normal_sha256 = ?, header_sha256 = ?, "
+                         "target_size = ?, target_sha256 = ?, flags_written = ?, flags_refused = ?, times_lost = ?, "
+                         "fail_count = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, error = ?, "
+                         "source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL), "
+                         "mirrored_at = IF(?, COALESCE(mirrored_at, UTC_TIMESTAMP(6)), NULL) "
+                         "WHERE message_id = ? AND folder_id = ?",
+                         params, err) < 0)
+        return err_prefix(err, "message UID %u", message->source_uid);
+    return 0;
+}
+
+/* A row whose UIDs stay as they are is not written by this. */
+static int clear_uids(struct store *store, const struct store_message *message, uint64_t folder_id, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE message SET source_uid = IF(source_uid <=> ?, source_uid, NULL), "
+                      "target_uid = IF(target_uid <=> ?, target_uid, NULL) WHERE message_id = ? AND folder_id = ?",
+                      bind_uid(message->source_uid), bind_uid(message->target_uid), bind_u64(message->message_id),
+                      bind_u64(folder_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids, struct err *err)
+{
+    for (size_t i = 0; i < change->message_count; i++)
+        if (change->messages[i].message_id && clear_uids(store, &change->messages[i], change->folder_id, err))
+            return -1;
+    for (size_t i = 0; i < change->message_count; i++) {
+        const struct store_message *message = &change->messages[i];
+        if (message->message_id ? update(store, message, change, err)
+                                : insert(store, message, change, &new_ids[i], err))
+            return -1;
+    }
+    return 0;
+}

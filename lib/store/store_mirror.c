@@ -1,0 +1,311 @@
+/*
+ * The mirror's row as the queue: raised by scanner and API, claimed and renewed by copiers. The claim reads only the
+ * index `queue` (pending, priority, due_at, route_id): the list of all priorities makes it one short range a priority, so
+ * neither idle mirrors nor those that are not due yet are read. The table is alone in every locking read: a join would
+ * lock the route's row, and SKIP LOCKED then hides all its mirrors from everybody else.
+ */
+#include "store/store_mirror.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "store/store_query.h"
+#include "store/store_tx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROUTES_TEXT_BYTES = 4096 };
+
+/* Due, without a living lease, on one of the routes (a list in text, for FIND_IN_SET). */
+#define DUE_ON_ROUTES \
+    "m.pending = 1 AND m.priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) " \
+    "AND (m.lease_until IS NULL OR m.lease_until <= UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, ?) "
+
+/* "1,4,7": the routes that are configured and not paused, in the database and (if given) in the configuration. */
+static int open_routes(struct store *store, const struct config *config, char text[ROUTES_TEXT_BYTES], struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT route_id, name FROM route WHERE configured AND NOT paused");
+    size_t len = 0;
+    text[0] = '\0';
+    while (query && store_query_next(query)) {
+        uint32_t id = store_query_u32(query);
+        if (config && !config_route_find(config, store_query_text(query)))
+            continue;
+        if (len + 12 < ROUTES_TEXT_BYTES)
+            len += (size_t)snprintf(text + len, ROUTES_TEXT_BYTES - len, len ? ",%u" : "%u", id);
+    }
+    return store_query_end(query, err);
+}
+
+/* ---- claim ---- */
+
+struct claiming {
+    const char *routes, *owner;
+    double lease_seconds;
+    struct store_claim *claim;
+};
+
+static void read_claim(struct store_query *query, struct store_claim *claim)
+{
+    claim->lease.mirror_id = store_query_u64(query);
+    claim->mailbox_id = store_query_u64(query);
+    claim->route_id = store_query_u32(query);
+    claim->priority = store_query_u32(query);
+    claim->wanted_seq = store_query_u64(query);
+    claim->done_seq = store_query_u64(query);
+    claim->verify_wanted_seq = store_query_u64(query);
+    claim->verify_done_seq = store_query_u64(query);
+    claim->verify_deep = store_query_bool(query);
+    claim->lease.epoch = store_query_u64(query) + 1;
+    claim->taken_over = store_query_bool(query);
+    claim->recheck_target = store_query_bool(query);
+    claim->fail_count = store_query_u32(query);
+}
+
+static int choose(struct store *store, const struct claiming *claiming, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT m.mirror_id, m.mailbox_id, m.route_id, m.priority, m.wanted_seq, m.done_seq, m.verify_wanted_seq, "
+        "m.verify_done_seq, m.verify_deep, m.lease_epoch, m.lease_owner IS NOT NULL OR m.target_suspect, "
+        "COALESCE(m.recheck_target_at <= UTC_TIMESTAMP(6), 0), m.fail_count "
+        "FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
+        "ORDER BY m.priority, m.due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+        bind_text(claiming->routes));
+    if (query && store_query_next(query))
+        read_claim(query, claiming->claim);
+    return store_query_end(query, err);
+}
+
+static int read_names(struct store *store, struct store_claim *claim, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT b.number, r.name FROM mailbox b, route r "
+                                           "WHERE b.mailbox_id = ? AND r.route_id = ?",
+                                           bind_u64(claim->mailbox_id), bind_u64(claim->route_id));
+    if (query && store_query_next(query)) {
+        store_query_copy(query, claim->mailbox, sizeof(claim->mailbox));
+        store_query_copy(query, claim->route, sizeof(claim->route));
+    }
+    return store_query_end(query, err);
+}
+
+static int claim_body(struct store *store, void *context, struct err *err)
+{
+    struct claiming *claiming = context;
+    struct store_claim *claim = claiming->claim;
+    int64_t deadline = claim->deadline_boot_ms;
+    *claim = (struct store_claim){.deadline_boot_ms = deadline};
+    str_into(claim->lease.owner, sizeof(claim->lease.owner), claiming->owner);
+    if (choose(store, claiming, err))
+        return -1;
+    if (!claim->lease.mirror_id)
+        return 0;
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE mirror SET target_suspect = target_suspect OR lease_owner IS NOT NULL, lease_owner = ?, "
+                   "lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, lease_epoch = lease_epoch + 1, "
+                   "claimed_at = UTC_TIMESTAMP(6), wanted_at = NULL, pushed_at = NULL WHERE mirror_id = ?",
+                   bind_text(claiming->owner), bind_u64((uint64_t)(claiming->lease_seconds * 1e6)),
+                   bind_u64(claim->lease.mirror_id));
+    return rows < 0 ? -1 : read_names(store, claim, err);
+}
+
+/* Whether the claim that was on its way when the COMMIT got no answer stands. Then it is ours, if its time suffices. */
+static int find_unknown(struct store *store, const char *owner, struct store_claim *claim_out, struct err *err)
+{
+    struct store_claim *made = store->claim_unknown;
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT 1 FROM mirror WHERE mirror_id = ? AND lease_epoch = ? AND "
+                                           "lease_owner = ? AND lease_until > UTC_TIMESTAMP(6) FOR UPDATE",
+                                           bind_u64(made->lease.mirror_id), bind_u64(made->lease.epoch),
+                                           bind_text(owner));
+    if (!query)
+        return -1;
+    if (store_query_next(query) && str_equal(made->lease.owner, owner))
+        *claim_out = *made;
+    free(made);
+    store->claim_unknown = NULL;
+    return store_query_end(query, err);
+}
+
+static void remember_unknown(struct store *store, const struct store_claim *claim)
+{
+    store->claim_unknown = mem_new(sizeof(*claim));
+    *store->claim_unknown = *claim;
+}
+
+int store_mirror_claim(struct store *store, const struct config *config, const char *owner,
+                       struct store_claim *claim_out, struct err *err)
+{
+    char routes[ROUTES_TEXT_BYTES];
+    struct err mine;
+    struct claiming claiming = {
+        .routes = routes, .owner = owner, .lease_seconds = config->copy.lease_seconds, .claim = claim_out};
+    err = err ? err : &mine;
+    *claim_out = (struct store_claim){0};
+    if (store->claim_unknown && (find_unknown(store, owner, claim_out, err) || claim_out->lease.mirror_id))
+        return claim_out->lease.mirror_id ? 0 : -1;
+    if (open_routes(store, config, routes, err))
+        return -1;
+    claim_out->deadline_boot_ms = clock_boot_ms() + (int64_t)(config->copy.lease_seconds * 1000);
+    if (!store_tx_run(store, claim_body, &claiming, err))
+        return 0;
+    if (store_err_is_unknown(err)) {
+        remember_unknown(store, claim_out);
+        *claim_out = (struct store_claim){0};
+        return find_unknown(store, owner, claim_out, err);
+    }
+    *claim_out = (struct store_claim){0};
+    return -1;
+}
+
+int store_mirror_renew(struct store *store, const struct config *config, const struct store_lease *lease,
+                       int64_t *deadline_boot_ms, struct err *err)
+{
+    int64_t deadline = clock_boot_ms() + (int64_t)(config->copy.lease_seconds * 1000);
+    int64_t rows = STORE_EXEC(store, err,
+                              "UPDATE mirror SET lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND "
+                              "WHERE mirror_id = ? AND lease_epoch = ? AND lease_owner = ? "
+                              "AND lease_until > UTC_TIMESTAMP(6)",
+                              bind_u64((uint64_t)(config->copy.lease_seconds * 1e6)), bind_u64(lease->mirror_id),
+                              bind_u64(lease->epoch), bind_text(lease->owner));
+    if (rows < 0)
+        return -1;
+    if (rows == 0)
+        return store_tx_lease_lost(lease, "its time is over, or another worker has it", err);
+    *deadline_boot_ms = deadline;
+    return 0;
+}
+
+int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out, struct err *err)
+{
+    char routes[ROUTES_TEXT_BYTES];
+    *waiting_out = false;
+    if (open_routes(store, NULL, routes, err))
+        return -1;
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT m.priority FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
+                                           "ORDER BY m.priority, m.due_at LIMIT 1",
+                                           bind_text(routes));
+    if (query && store_query_next(query))
+        *waiting_out = store_query_u32(query) < priority;
+    return store_query_end(query, err);
+}
+
+/* ---- scanner ---- */
+
+int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority, struct err *err)
+{
+    /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks. */
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET due_at = IF(fail_count = 0 OR ? = 0, LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
+        "wanted_seq = wanted_seq + 1, priority = LEAST(priority, ?), "
+        "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, UTC_TIMESTAMP(6)) "
+        "WHERE mirror_id = ?",
+        bind_u64(priority), bind_u64(priority < 9 ? priority : 9), bind_u64(mirror_id));
+    return rows < 0 ? -1 : 0;
+}
+
+int store_mirror_proven(struct store *store, uint64_t mirror_id, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE mirror SET proven_at = UTC_TIMESTAMP(6) WHERE mirror_id = ? AND wanted_seq = done_seq",
+                      bind_u64(mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
+struct pushing {
+    const char *routes;
+    struct store_due *due;
+    uint32_t max;
+    int count;
+};
+
+static int due_body(struct store *store, void *context, struct err *err)
+{
+    struct pushing *pushing = context;
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT m.mirror_id, (SELECT b.number FROM mailbox b WHERE b.mailbox_id = m.mailbox_id), "
+        "(SELECT r.name FROM route r WHERE r.route_id = m.route_id), m.wanted_seq, m.priority, "
+        "m.wanted_seq = m.done_seq FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
+        "AND (m.pushed_at IS NULL OR m.pushed_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND) "
+        "ORDER BY m.priority, m.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
+        bind_text(pushing->routes), bind_u64(pushing->max));
+    pushing->count = 0;
+    while (query && store_query_next(query)) {
+        struct store_due *due = &pushing->due[pushing->count++];
+        due->mirror_id = store_query_u64(query);
+        store_query_copy(query, due->mailbox, sizeof(due->mailbox));
+        store_query_copy(query, due->route, sizeof(due->route));
+        due->wanted_seq = store_query_u64(query);
+        due->priority = store_query_u32(query);
+        due->verify_only = store_query_bool(query);
+    }
+    if (store_query_end(query, err))
+        return -1;
+    for (int i = 0; i < pushing->count; i++)
+        if (STORE_EXEC(store, err, "UPDATE mirror SET pushed_at = UTC_TIMESTAMP(6) WHERE mirror_id = ?",
+                       bind_u64(pushing->due[i].mirror_id)) < 0)
+            return -1;
+    return 0;
+}
+
+int store_mirror_due(struct store *store, struct store_due *due_out, uint32_t max, struct err *err)
+{
+    char routes[ROUTES_TEXT_BYTES];
+    struct pushing pushing = {.routes = routes, .due = due_out, .max = max};
+    if (max == 0 || open_routes(store, NULL, routes, err))
+        return max == 0 ? 0 : -1;
+    return store_tx_run(store, due_body, &pushing, err) ? -1 : pushing.count;
+}
+
+/* Nothing is known to be missing, so behind_since stays. */
+static int raise_one(struct store *store, uint64_t mirror_id, struct err *err)
+{
+    int64_t rows = STORE_EXEC(store, err,
+                              "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = LEAST(due_at, UTC_TIMESTAMP(6)) "
+                              "WHERE mirror_id = ? AND pending = 0",
+                              bind_u64(mirror_id));
+    return rows < 0 ? -1 : (int)rows;
+}
+
+/* Raises every mirror of the rows. Frees the query. */
+static int raise_all(struct store *store, struct store_query *query, int *count, struct err *err)
+{
+    int raised = 0;
+    while (query && raised >= 0 && store_query_next(query)) {
+        raised = raise_one(store, store_query_u64(query), err);
+        *count += raised;
+    }
+    if (raised >= 0)
+        return store_query_end(query, err);
+    store_query_end(query, NULL);
+    return -1;
+}
+
+/* Read first, then raised one by one: an UPDATE with a subquery would read every idle mirror. */
+#define IDLE_WITH_INTENT \
+    "SELECT DISTINCT m.mirror_id FROM intent i JOIN folder f ON f.folder_id = i.folder_id " \
+    "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
+
+int store_mirror_want_periodic(struct store *store, struct err *err)
+{
+    int count = 0;
+    if (raise_all(store,
+                  STORE_ROWS(store, err,
+                             "SELECT mirror_id FROM mirror WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND pending = 0"),
+                  &count, err) ||
+        raise_all(store,
+                  STORE_ROWS(store, err,
+                             IDLE_WITH_INTENT "i.state = 'ghost' AND i.ghost_until <= UTC_TIMESTAMP(6)"),
+                  &count, err) ||
+        raise_all(store, STORE_ROWS(store, err, IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL"), &count,
+                  err))
+        return -1;
+    return count;
+}

@@ -1,0 +1,208 @@
+/*
+ * Transactions: retried as a whole, fenced by the lease where they write a mirror's content. The tricky thing is a COMMIT
+ * without an answer: the row's write_seq, raised by every fenced transaction, tells whether it happened. Reading it
+ * locks the row, so it waits for a server that is still carrying the COMMIT out.
+ */
+#include "store/store_tx.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "store/store_query.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static const char lease_lost[] = "store: lease lost";
+static const char commit_unknown[] = "store: commit without an answer";
+
+bool store_err_is_lease_lost(const struct err *err)
+{
+    return err->scope == ERR_PROCESS && strstr(err->text, lease_lost);
+}
+
+bool store_err_is_unknown(const struct err *err)
+{
+    return err->scope == ERR_PROCESS && strstr(err->text, commit_unknown);
+}
+
+/* ---- patience ---- */
+
+void store_tx_patience_init(struct store_tx_patience *patience)
+{
+    *patience = (struct store_tx_patience){.deadline_boot_ms = clock_boot_ms() + 1000 * STORE_CALL_SECONDS};
+}
+
+/* Up to 5 ms after the first conflict, twice that after each further, at most 320 ms. */
+static void sleep_jittered(unsigned conflicts)
+{
+    unsigned most_us = 5000U << (conflicts < 6 ? conflicts : 6);
+    struct timespec pause = {.tv_nsec = (long)(arc4random_uniform(most_us) * 1000L)};
+    nanosleep(&pause, NULL);
+}
+
+bool store_tx_again(struct store *store, struct store_tx_patience *patience)
+{
+    bool again = false;
+    if (clock_boot_ms() >= patience->deadline_boot_ms)
+        return false;
+    if (store->failure == STORE_FAILURE_CONFLICT) {
+        sleep_jittered(patience->conflicts);
+        again = patience->conflicts++ < 40;
+    } else if (store->failure == STORE_FAILURE_LOST) {
+        again = patience->losses++ < 1;
+    }
+    return again;
+}
+
+/* ---- a transaction ---- */
+
+/* The body's error stays; a connection that fails here too is closed by store_link_fail. */
+static void roll_back(struct store *store)
+{
+    enum store_failure failure = store->failure;
+    struct err ignored;
+    if (store->mysql && store_link_run(store, "ROLLBACK", &ignored))
+        store_link_close(store);
+    store->in_tx = false;
+    store->failure = failure;
+}
+
+static int commit(struct store *store, struct err *err)
+{
+    store->in_tx = false;
+    if (!store_link_run(store, "COMMIT", err))
+        return 0;
+    if (store->failure != STORE_FAILURE_LOST) {
+        roll_back(store);
+        return -1;
+    }
+    store->failure = STORE_FAILURE_OTHER; /* not to be repeated blindly */
+    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: whether it was carried out is unknown", commit_unknown);
+}
+
+static int run_once(struct store *store, store_tx_body *body, void *context, struct err *err)
+{
+    store->failure = STORE_FAILURE_NONE;
+    if (store_link_connect(store, err) || store_link_run(store, "START TRANSACTION", err))
+        return -1;
+    store->in_tx = true;
+    if (body(store, context, err)) {
+        roll_back(store);
+        return -1;
+    }
+    return commit(store, err);
+}
+
+static int run_patiently(struct store *store, store_tx_body *body, void *context, struct store_tx_patience *patience,
+                         struct err *err)
+{
+    int result;
+    ASSERT(!store->in_tx);
+    do {
+        result = run_once(store, body, context, err);
+    } while (result && store_tx_again(store, patience));
+    return result;
+}
+
+int store_tx_run(struct store *store, store_tx_body *body, void *context, struct err *err)
+{
+    struct store_tx_patience patience;
+    store_tx_patience_init(&patience);
+    return run_patiently(store, body, context, &patience, err);
+}
+
+/* ---- under a lease ---- */
+
+struct fence {
+    const struct store_lease *lease;
+    store_tx_body *body;
+    void *context;
+    uint64_t write_seq; /* before this transaction */
+};
+
+int store_tx_lease_lost(const struct store_lease *lease, const char *how, struct err *err)
+{
+    return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "%s: mirror %llu: %s", lease_lost,
+                   (unsigned long long)lease->mirror_id, how);
+}
+
+struct fence_row {
+    bool there, alive;
+    uint64_t epoch, write_seq;
+    char owner[201];
+};
+
+static int lock_row(struct store *store, uint64_t mirror_id, struct fence_row *row, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT lease_epoch, write_seq, COALESCE(lease_until > UTC_TIMESTAMP(6), 0), "
+                                           "lease_owner FROM mirror WHERE mirror_id = ? FOR UPDATE",
+                                           bind_u64(mirror_id));
+    *row = (struct fence_row){0};
+    if (query && store_query_next(query)) {
+        row->there = true;
+        row->epoch = store_query_u64(query);
+        row->write_seq = store_query_u64(query);
+        row->alive = store_query_bool(query);
+        store_query_copy(query, row->owner, sizeof(row->owner));
+    }
+    return store_query_end(query, err);
+}
+
+static int check_row(const struct store_lease *lease, const struct fence_row *row, struct err *err)
+{
+    if (!row->there)
+        return store_tx_lease_lost(lease, "the mirror was removed", err);
+    if (row->epoch != lease->epoch || !str_equal(row->owner, lease->owner))
+        return store_tx_lease_lost(lease, "another worker has it", err);
+    if (!row->alive)
+        return store_tx_lease_lost(lease, "its time is over", err);
+    return 0;
+}
+
+static int fenced_body(struct store *store, void *context, struct err *err)
+{
+    struct fence *fence = context;
+    struct fence_row row;
+    if (lock_row(store, fence->lease->mirror_id, &row, err) || check_row(fence->lease, &row, err))
+        return -1;
+    fence->write_seq = row.write_seq;
+    if (fence->body(store, fence->context, err))
+        return -1;
+    return STORE_EXEC(store, err, "UPDATE mirror SET write_seq = write_seq + 1 WHERE mirror_id = ?",
+                      bind_u64(fence->lease->mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
+/* Reads back a COMMIT that had no answer: *done_out, or unknown still (-1). */
+static int read_back(struct store *store, const struct fence *fence, bool *done_out, struct err *err)
+{
+    struct fence_row row;
+    struct err why;
+    if (lock_row(store, fence->lease->mirror_id, &row, &why))
+        return -1;
+    if (!row.there || row.epoch != fence->lease->epoch)
+        return store_tx_lease_lost(fence->lease, "another worker has it", err);
+    *done_out = row.write_seq > fence->write_seq;
+    return 0;
+}
+
+int store_tx_fenced(struct store *store, const struct store_lease *lease, store_tx_body *body, void *context,
+                    struct err *err)
+{
+    struct fence fence = {.lease = lease, .body = body, .context = context};
+    struct store_tx_patience patience;
+    struct err mine;
+    int result;
+    bool done = false;
+    err = err ? err : &mine;
+    store_tx_patience_init(&patience);
+    do {
+        result = run_patiently(store, fenced_body, &fence, &patience, err);
+        if (!result || !store_err_is_unknown(err) || read_back(store, &fence, &done, err))
+            return result;
+    } while (!done);
+    err_clear(err);
+    return 0;
+}
