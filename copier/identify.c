@@ -172,26 +172,13 @@ static int confirm_target(void *context, size_t left, size_t right, bool *equal_
     return 0;
 }
 
-static bool is_on_target(const struct pass *pass, uint32_t uid)
-{
-    size_t low = 0, high = pass->target.count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (pass->target.items[middle].uid < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < pass->target.count && pass->target.items[low].uid == uid;
-}
-
 /* Rows that should be on the target but are not under their UID. */
 static void collect_unplaced(struct pass *pass, struct search *search)
 {
     for (size_t i = 0; i < pass->row_count; i++) {
         struct store_message *row = &pass->rows[i];
         if (row->state != STORE_MESSAGE_MIRRORED ||
-            (row->target_uid != 0 && is_on_target(pass, row->target_uid)))
+            (row->target_uid != 0 && target_messages_find(&pass->target, row->target_uid)))
             continue;
         row->target_uid = 0;
         search_add(search, i, key_of_row(row));

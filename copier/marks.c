@@ -180,19 +180,6 @@ static void plan_row(struct jobs *jobs, struct pass *pass, size_t i, const struc
     imap_flags_fini(&wanted);
 }
 
-static const struct target_message *find_on_target(const struct target_messages *messages, uint32_t uid)
-{
-    size_t low = 0, high = messages->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (messages->items[middle].uid < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < messages->count && messages->items[low].uid == uid ? &messages->items[low] : NULL;
-}
-
 static void plan_rows(struct jobs *jobs, struct pass *pass)
 {
     for (size_t i = 0; i < pass->row_count; i++) {
@@ -201,7 +188,7 @@ static void plan_rows(struct jobs *jobs, struct pass *pass)
         if (row->state != STORE_MESSAGE_MIRRORED || row->source_uid == 0 || row->target_uid == 0)
             continue;
         if (pass->target_listed)
-            on_target = find_on_target(&pass->target, row->target_uid);
+            on_target = target_messages_find(&pass->target, row->target_uid);
         if (on_target || imap_messages_find(&pass->source.messages, row->source_uid))
             plan_row(jobs, pass, i, on_target ? &on_target->flags : NULL);
     }

@@ -43,21 +43,6 @@ static void differ(struct verifying *verifying, const char *format, ...)
     buf_addf(&verifying->report, "%.200s: %s\n", verifying->pass.folder->name, line);
 }
 
-static const struct target_message *on_target(const struct verifying *verifying, uint32_t uid)
-{
-    const struct target_messages *messages = &verifying->pass.target;
-    for (size_t low = 0, high = messages->count; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (messages->items[middle].uid == uid)
-            return &messages->items[middle];
-        if (messages->items[middle].uid < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
 /* Keywords that others set on the target are theirs. */
 static void compare_flags(struct verifying *verifying, const struct imap_message *message,
                           const struct target_message *copy)
@@ -98,7 +83,8 @@ static int compare_bytes(struct verifying *verifying, struct store_message *row,
 static int compare_message(struct verifying *verifying, const struct imap_message *message,
                            struct store_message *row, struct err *err)
 {
-    const struct target_message *copy = row && row->target_uid ? on_target(verifying, row->target_uid) : NULL;
+    const struct target_message *copy =
+        row && row->target_uid ? target_messages_find(&verifying->pass.target, row->target_uid) : NULL;
     if (!copy) {
         differ(verifying, "message %" PRIu32 ": not on the target%s%s", message->uid,
                row && row->error ? ": " : "", row && row->error ? row->error : "");

@@ -44,6 +44,8 @@ struct target_messages {
         status; /* of the EXAMINE it was listed under; zero after target_folder_fetch() */
 };
 void target_messages_fini(struct target_messages *messages);
+/* NULL: not there. */
+const struct target_message *target_messages_find(const struct target_messages *messages, uint32_t uid);
 /* EXAMINEs; messages with UID >= first_uid (1: the whole folder). A whole listing that disagrees with EXISTS fails. */
 int target_folder_look(struct target *target, const char *name, uint32_t first_uid,
                        struct target_messages *messages_out, struct err *err);

@@ -165,6 +165,20 @@ void target_messages_fini(struct target_messages *messages)
     *messages = (struct target_messages){0};
 }
 
+static int by_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct target_message *)a)->uid, y = ((const struct target_message *)b)->uid;
+    return (x > y) - (x < y);
+}
+
+const struct target_message *target_messages_find(const struct target_messages *messages, uint32_t uid)
+{
+    struct target_message key = {.uid = uid};
+    if (messages->count == 0)
+        return NULL;
+    return bsearch(&key, messages->items, messages->count, sizeof(key), by_uid);
+}
+
 /* Takes over the flags. Messages that came without size, date or flags, or below first_uid ("n:*" always names the
  * last one, RFC 3501 section 6.4.8), are left out. */
 static void take_messages(struct imap_messages *from, uint32_t first_uid, struct target_messages *to)
