@@ -11,7 +11,7 @@ RUN cmake -S . -B /build -G Ninja -DMM_TESTS=OFF && cmake --build /build && cmak
 FROM debian:bookworm-slim
 RUN --mount=type=bind,source=scripts/packages,target=/packages \
     /packages runtime && rm -rf /var/lib/apt/lists/* /var/lib/mysql \
-    && useradd --system --uid 10001 --home-dir /var/lib/message-mirror --shell /usr/sbin/nologin mirror \
+    && useradd --uid 10001 --no-create-home --home-dir /var/lib/message-mirror --shell /usr/sbin/nologin mirror \
     && install -d -m 0700 -o mirror -g mirror /var/lib/message-mirror
 COPY --from=build /out/bin/ /usr/local/bin/
 USER mirror
