@@ -21,6 +21,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 from . import names
@@ -159,6 +160,10 @@ class Dovecot:
         return self.start()
 
     def __exit__(self, *_):
+        self.discard()
+
+    def discard(self):
+        """Stops, and removes the private directory if it was made here."""
         self.stop()
         if self._own_root:
             shutil.rmtree(self.root, ignore_errors=True)
@@ -210,7 +215,7 @@ class Dovecot:
         (self.root / "dovecot.conf").write_text(text)
 
     def set_trusted(self, name, password):
-        """The trusted server's name and password, also while running."""
+        """The trusted server's name and password; while running, it holds when this returns (up to a second)."""
         self.trusted, self.password = name, password
         path = self.root / "secrets" / "trusted"
         before = path.stat().st_mtime if path.exists() else 0
@@ -221,6 +226,9 @@ class Dovecot:
         stamp = int(before) + 2 if before else int(fresh.stat().st_mtime) - 1000
         os.utime(fresh, (stamp, stamp))
         fresh.rename(path)
+        if self._guard:
+            # It looks at the file at most once in each second of the clock.
+            time.sleep(1.02 - time.time() % 1)
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -232,7 +240,7 @@ class Dovecot:
             wait_for(self._answers, 15, "Dovecot's greeting")
         except (TimeoutError, GuardError) as error:
             words = self._guard.log_tail() + self.errors()
-            self.stop()
+            self.discard()
             raise GuardError(f"Dovecot doesn't start: {error}: {words}") from None
         return self
 
@@ -423,9 +431,9 @@ def rawlog_lines(data):
     while position < len(stream):
         end = stream.find(b"\n", position)
         end = len(stream) if end < 0 else end + 1
-        line += stream[position:end].rstrip(b"\r\n")
-        position = end
-        literal = re.search(rb"\{(\d+)\+?\}$", line)
+        piece = stream[position:end].rstrip(b"\r\n")
+        position, line = end, line + piece
+        literal = re.search(rb"\{(\d+)\+?\}$", piece)
         if literal:
             position += int(literal[1])
             continue
