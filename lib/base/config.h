@@ -123,6 +123,10 @@ const struct config_route *config_route_find(const struct config *config, const 
 /* The modes and places of all secret files, for --check-config. */
 int config_check_secrets(const struct config *config, struct err *err);
 
+/* Logs what is allowed but doubtful: names that the stores may refuse, connections without TLS. Said once, by the
+ * supervisor and by --check-config. */
+void config_log_warnings(const struct config *config);
+
 /* "<data_dir>/<relative>"; the caller frees. */
 char *config_path(const struct config *config, const char *relative);
 

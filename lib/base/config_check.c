@@ -1,0 +1,264 @@
+/*
+ * The whole of the configuration; see config_check.h. Pure: no network, no file.
+ */
+#include "base/config_check.h"
+
+#include "base/config_keys.h"
+#include "base/config_wrong.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LABEL_BYTES = 96, TRUSTED_NAME_LONGEST = 10 };
+
+static const char *label(char text[LABEL_BYTES], const char *list, size_t i, const char *key)
+{
+    snprintf(text, LABEL_BYTES, "%s[%zu].%s", list, i, key);
+    return text;
+}
+
+static void upper(char *text)
+{
+    for (; *text; text++)
+        if (*text >= 'a' && *text <= 'z')
+            *text = (char)(*text - 'a' + 'A');
+}
+
+static void complete_site(struct config_site *site)
+{
+    if (site->imap.port == 0)
+        site->imap.port = site->imap.tls == CONFIG_TLS_ALWAYS ? 993 : 143;
+    for (size_t i = 0; i < site->imap.disable_capabilities.count; i++)
+        upper(site->imap.disable_capabilities.items[i]);
+}
+
+static int check_sites(struct config *config, const struct config_marks *marks, struct err *err)
+{
+    char where[LABEL_BYTES];
+    for (size_t i = 0; i < config->site_count; i++) {
+        const char *name = config->sites[i].name;
+        complete_site(&config->sites[i]);
+        if (config_site_find(config, name) != &config->sites[i])
+            return config_marks_fail(marks, err, label(where, "sites", i, "name"),
+                                     "a second site called '%s'; give each its own name", name);
+    }
+    return 0;
+}
+
+static int no_such_site(const struct config *config, const struct config_marks *marks, const char *where,
+                        const char *name, struct err *err)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(name) / 3 + 2;
+    for (size_t i = 0; i < config->site_count; i++) {
+        size_t distance = config_keys_distance(name, config->sites[i].name);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = config->sites[i].name;
+        }
+    }
+    if (best != NULL)
+        return config_marks_fail(marks, err, where, "there is no site '%s'; did you mean '%s'?", name, best);
+    return config_marks_fail(marks, err, where, "there is no site '%s'; write the name of one under sites",
+                             name);
+}
+
+/* By what the file says; two names for one machine are found by the fingerprint of what answers there. */
+static bool is_same_store(const struct config_site *a, const struct config_site *b)
+{
+    return a == b || (str_equal_nocase(a->imap.host, b->imap.host) && a->imap.port == b->imap.port);
+}
+
+static int check_route(struct config *config, size_t i, const struct config_marks *marks, struct err *err)
+{
+    struct config_route *route = &config->routes[i];
+    char where[LABEL_BYTES];
+    if (config_route_find(config, route->name) != route)
+        return config_marks_fail(marks, err, label(where, "routes", i, "name"),
+                                 "a second route called '%s'; give each its own name", route->name);
+    route->from_site = config_site_find(config, route->from);
+    if (route->from_site == NULL)
+        return no_such_site(config, marks, label(where, "routes", i, "from"), route->from, err);
+    route->to_site = config_site_find(config, route->to);
+    if (route->to_site == NULL)
+        return no_such_site(config, marks, label(where, "routes", i, "to"), route->to, err);
+    if (route->from_site == route->to_site)
+        return config_marks_fail(
+            marks, err, label(where, "routes", i, "to"),
+            "leads from '%s' back to '%s': every message would be doubled for ever; name another "
+            "site",
+            route->from, route->to);
+    if (is_same_store(route->from_site, route->to_site))
+        return config_marks_fail(
+            marks, err, label(where, "routes", i, "to"),
+            "'%s' and '%s' are one store (%s port %u): every message would be doubled for ever; "
+            "correct the address of one",
+            route->from, route->to, route->to_site->imap.host, route->to_site->imap.port);
+    return 0;
+}
+
+static bool has_same_ends(const struct config_route *a, const struct config_route *b)
+{
+    return is_same_store(a->from_site, b->from_site) && is_same_store(a->to_site, b->to_site);
+}
+
+/* Two mirrors of one mailbox in one target mailbox would each bring every message. */
+static int check_parallel(const struct config *config, size_t i, const struct config_marks *marks,
+                          struct err *err)
+{
+    char where[LABEL_BYTES];
+    for (size_t j = 0; j < i; j++)
+        if (has_same_ends(&config->routes[i], &config->routes[j]))
+            return config_marks_fail(
+                marks, err, label(where, "routes", i, "to"),
+                "route '%s' has the same two ends: every message would arrive twice; leave one out",
+                config->routes[j].name);
+    return 0;
+}
+
+/* Marks what can be reached from the route's target, route by route, until nothing is added. */
+static bool leads_back(const struct config *config, size_t start)
+{
+    bool *reached = mem_new(config->route_count * sizeof(*reached));
+    bool found = false, more = true;
+    reached[start] = true;
+    while (more && !found) {
+        more = false;
+        for (size_t i = 0; i < config->route_count; i++)
+            for (size_t j = 0; reached[i] && j < config->route_count; j++) {
+                if (!is_same_store(config->routes[i].to_site, config->routes[j].from_site))
+                    continue;
+                found |= j == start;
+                more |= !reached[j];
+                reached[j] = true;
+            }
+    }
+    free(reached);
+    return found;
+}
+
+static int check_routes(struct config *config, const struct config_marks *marks, struct err *err)
+{
+    char where[LABEL_BYTES];
+    for (size_t i = 0; i < config->route_count; i++)
+        if (check_route(config, i, marks, err) < 0 || check_parallel(config, i, marks, err) < 0)
+            return -1;
+    for (size_t i = 0; i < config->route_count; i++)
+        if (leads_back(config, i))
+            return config_marks_fail(
+                marks, err, label(where, "routes", i, "to"),
+                "from '%s' routes lead back to '%s', in a circle: every message would be doubled "
+                "for ever; leave out one of these routes",
+                config->routes[i].to, config->routes[i].from);
+    return 0;
+}
+
+static int check_managed(const struct config_marks *marks, struct err *err)
+{
+    static const char *const foreign[] = {"database.hosts", "database.name", "database.user",
+                                          "database.password_file", "database.tls_ca_file"};
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+        if (config_marks_find(marks, foreign[i]) != NULL)
+            return config_marks_fail(
+                marks, err, foreign[i],
+                "means nothing to a managed database; leave it out, or write mode: server");
+    return 0;
+}
+
+static int check_database(const struct config *config, const struct config_marks *marks, struct err *err)
+{
+    if (config->database.mode == CONFIG_DATABASE_MANAGED)
+        return check_managed(marks, err);
+    if (config->database.hosts.count == 0)
+        return config_marks_fail(marks, err, "database.hosts",
+                                 "missing; write it: the database servers, such as [ db1 ]");
+    if (config->database.password_file == NULL)
+        return config_marks_fail(marks, err, "database.password_file",
+                                 "missing; write it: the file that holds the password of user '%s'",
+                                 config->database.user);
+    if (config_marks_find(marks, "database.run_as") != NULL)
+        return config_marks_fail(marks, err, "database.run_as",
+                                 "means nothing with mode: server; leave it out, or write mode: managed");
+    return 0;
+}
+
+static int check_api(const struct config *config, const struct config_marks *marks, struct err *err)
+{
+    bool has_cert = config->api.cert_file != NULL, has_key = config->api.key_file != NULL;
+    if (has_cert != has_key)
+        return config_marks_fail(marks, err, has_cert ? "api.tls.key_file" : "api.tls.cert_file",
+                                 "missing; write it: certificate and key go together");
+    if (!has_cert && !config->api.allow_plain_http && !config_wrong_listen_is_loopback(config->api.listen))
+        return config_marks_fail(
+            marks, err, "api.listen",
+            "'%s' can be reached by others, and without TLS they could read along; write "
+            "tls: { cert_file: …, key_file: … }, or allow_plain_http: true",
+            config->api.listen);
+    return 0;
+}
+
+int config_check_all(struct config *config, const struct config_marks *marks, struct err *err)
+{
+    if (check_sites(config, marks, err) < 0 || check_routes(config, marks, err) < 0)
+        return -1;
+    if (check_database(config, marks, err) < 0)
+        return -1;
+    return check_api(config, marks, err);
+}
+
+static int check_secret(const char *where, const char *path, struct err *err)
+{
+    return path == NULL || secret_check_file(path, err) == 0 ? 0 : err_prefix(err, "%s", where);
+}
+
+int config_check_secrets(const struct config *config, struct err *err)
+{
+    char where[LABEL_BYTES];
+    for (size_t i = 0; i < config->site_count; i++)
+        if (check_secret(label(where, "sites", i, "trusted_server.password_file"),
+                         config->sites[i].trusted_password_file, err) < 0)
+            return -1;
+    if (check_secret("database.password_file", config->database.password_file, err) < 0)
+        return -1;
+    return check_secret("api.tls.key_file", config->api.key_file, err);
+}
+
+/* What the family of the original's systems is known to want; a guess, so nothing is refused. */
+static const char *trusted_name_doubt(const char *name)
+{
+    if (strlen(name) > TRUSTED_NAME_LONGEST)
+        return "is longer than 10 characters";
+    if (name[0] >= '0' && name[0] <= '9')
+        return "begins with a digit";
+    return strchr(name, ' ') ? "holds a blank" : NULL;
+}
+
+void config_log_warnings(const struct config *config)
+{
+    for (size_t i = 0; i < config->site_count; i++) {
+        const struct config_site *site = &config->sites[i];
+        const char *doubt = trusted_name_doubt(site->trusted_name);
+        if (doubt != NULL)
+            log_warning("the trusted server's name may not be accepted by the store",
+                        LOG_STR("site", site->name), LOG_STR("name", site->trusted_name),
+                        LOG_STR("because", doubt));
+        if (site->imap.tls == CONFIG_TLS_NEVER && !str_equal(site->imap.host, "127.0.0.1"))
+            log_warning(
+                "the connection to the store is not encrypted: everybody on the way can read voicemail and "
+                "password",
+                LOG_STR("site", site->name));
+    }
+    for (size_t i = 0; i < config->route_count; i++)
+        if (!str_equal(config->routes[i].from_site->trusted_name, config->routes[i].to_site->trusted_name))
+            log_warning(
+                "the two ends of a route have different trusted servers; the stores may want the same",
+                LOG_STR("route", config->routes[i].name));
+    if (config->copy.lease_seconds <= config->supervisor.pulse_seconds)
+        log_warning(
+            "copy.lease_seconds is not above supervisor.pulse_seconds: a copier that hangs may lose its "
+            "mailbox before it is killed");
+}
