@@ -60,7 +60,7 @@ def build_asan():
 
 def ctest(folder, label, seconds):
     output = run("ctest", "--test-dir", folder, "--label-regex", label, "--no-tests=error", "--output-on-failure",
-                 "--timeout", "120", seconds=seconds, UBSAN_OPTIONS="print_stacktrace=1",
+                 "--parallel", JOBS, seconds=seconds, UBSAN_OPTIONS="print_stacktrace=1",
                  ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1")
     print(output)
 
