@@ -240,7 +240,7 @@ static void log_stopped(const struct access_session *session, const struct err *
 {
     log_error("site stopped: it refuses the trusted server's login", LOG_STR("site", session->site->name),
               LOG_STR("answer", why->text),
-              LOG_STR("what to do", "correct the trusted server's name, its password or the form of login"),
+              LOG_STR("advice", "correct the trusted server's name, its password or the form of login"),
               LOG_NUM("next_try_minutes", session->site->auth_retry_minutes));
 }
 
