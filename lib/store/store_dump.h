@@ -1,0 +1,14 @@
+/*
+ * Inside lib/store: a copy of the managed database before it is migrated.
+ */
+#ifndef MIRROR_STORE_STORE_DUMP_H
+#define MIRROR_STORE_STORE_DUMP_H
+
+#include "base/config.h"
+#include "base/err.h"
+
+/* Writes <data_dir>/backup-before-NNN.sql (0600) with mariadb-dump; nothing if it is there. Waits for the program. */
+int store_dump(const struct config *config, const char *socket, const char *database, unsigned version,
+               struct err *err);
+
+#endif
