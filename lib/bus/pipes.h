@@ -14,18 +14,18 @@
 
 /* name, file in <data_dir>/run (with the binder's instance number where several may bind), socket of the binder,
  * socket of the connector, high-water mark in messages */
-#define PIPES(X) \
-    X(JOBS_MIRROR, "jobs.mirror", ZMQ_PUSH, ZMQ_PULL, 1) \
-    X(RESULTS, "results", ZMQ_PULL, ZMQ_PUSH, 1000) \
-    X(REQUESTS, "requests", ZMQ_PULL, ZMQ_PUSH, 1000) \
-    X(EVENTS, "events", ZMQ_SUB, ZMQ_PUB, 1000) \
+#define PIPES(X)                                                                                             \
+    X(JOBS_MIRROR, "jobs.mirror", ZMQ_PUSH, ZMQ_PULL, 1)                                                     \
+    X(RESULTS, "results", ZMQ_PULL, ZMQ_PUSH, 1000)                                                          \
+    X(REQUESTS, "requests", ZMQ_PULL, ZMQ_PUSH, 1000)                                                        \
+    X(EVENTS, "events", ZMQ_SUB, ZMQ_PUB, 1000)                                                              \
     X(PULSE, "pulse", ZMQ_PULL, ZMQ_PUSH, 1000)
 
 enum pipe_id {
 #define PIPE_ENUM(id, name, bind, connect, mark) PIPE_##id,
     PIPES(PIPE_ENUM)
 #undef PIPE_ENUM
-    PIPE_COUNT
+        PIPE_COUNT
 };
 
 #endif
