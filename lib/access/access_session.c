@@ -264,9 +264,9 @@ static void explain_failure(struct access_session *session, bool refused_by_site
         access_secret_forget(session->access, session->site->name);
     } else {
         err_set(&session->error, ERR_MAILBOX, ERR_RETRY_LATER,
-                "%s; other mailboxes of site %s are not concerned: check that mailbox %s exists there and "
-                "that its class "
-                "of service allows IMAP access",
+                "%s; if other mailboxes of site %s can be entered, check that mailbox %s exists there and "
+                "that its "
+                "class of service allows IMAP access",
                 why->text, session->site->name, session->mailbox);
     }
 }

@@ -217,7 +217,8 @@ static void test_full_look_takes_big_folders(void **state)
     assert_true(scan_compare_wants_flags(&folder, &marks, &(struct scan_flags_rule){.max_messages = 501}));
 }
 
-static void digest_of(const uint32_t *uids, const unsigned *flags, size_t count, uint8_t out[DIGEST_BYTES])
+static void flags_digest_of(const uint32_t *uids, const unsigned *flags, size_t count,
+                            uint8_t out[DIGEST_BYTES])
 {
     struct scan_digest digest = {0};
 
@@ -243,10 +244,10 @@ static void test_digest_takes_any_order(void **state)
     uint8_t a[DIGEST_BYTES], b[DIGEST_BYTES], c[DIGEST_BYTES], none[DIGEST_BYTES];
 
     (void)state;
-    digest_of(up, flags, 3, a);
-    digest_of(mixed, mixed_flags, 4, b);
-    digest_of(up, other_flags, 3, c);
-    digest_of(NULL, NULL, 0, none);
+    flags_digest_of(up, flags, 3, a);
+    flags_digest_of(mixed, mixed_flags, 4, b);
+    flags_digest_of(up, other_flags, 3, c);
+    flags_digest_of(NULL, NULL, 0, none);
     assert_memory_equal(a, b, DIGEST_BYTES);
     assert_memory_not_equal(a, c, DIGEST_BYTES);
     assert_memory_not_equal(a, none, DIGEST_BYTES);
