@@ -1,0 +1,418 @@
+"""The demo's play: two messaging systems full of voicemail, the real mirror between them, things that happen on
+production and are followed to the backup, and the comparer's verdict. `./demo` at the root starts it.
+
+Everything is below one temporary directory. A janitor process removes it, and the servers' watchers end the servers,
+also when this process is killed with SIGKILL (guard.py, janitor.py).
+"""
+
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "standin"
+
+from .compare import compare  # noqa: E402
+from .dovecot import PASSWORD, TRUSTED, Dovecot  # noqa: E402
+from .guard import GuardError  # noqa: E402
+from .janitor import Janitor  # noqa: E402
+from .names import wire_name  # noqa: E402
+from .ports import private_directory  # noqa: E402
+from .product import ROOT, Product, bin_directory  # noqa: E402
+from .screen import Screen  # noqa: E402
+from .voicemail import ACTIVE_GREETING, GREETINGS, UNOPENED, Generator, corpus_csv, make_corpus  # noqa: E402
+from .wire import WireError  # noqa: E402
+
+MAILBOXES, MESSAGES = 20, 18
+FIRST_SECONDS = 300  # the first mirroring may take this long before the demo gives up
+EVENT_SECONDS = 60   # so may each single change
+
+
+class Failure(Exception):
+    """The demo can't go on; the text says why."""
+
+
+class Ended(BaseException):
+    """SIGTERM or SIGHUP."""
+
+
+@dataclass
+class Stage:
+    """All that the play needs, in one place."""
+    root: Path
+    screen: Screen
+    generator: Generator
+    corpus: list = field(default_factory=list)
+    production: Dovecot = None
+    backup: Dovecot = None
+    product: Product = None
+    spec_file: Path = None
+
+    @property
+    def numbers(self):
+        return [mailbox.number for mailbox in self.corpus]
+
+    @property
+    def message_count(self):
+        return sum(mailbox.message_count for mailbox in self.corpus)
+
+    @property
+    def byte_count(self):
+        return sum(len(message.data) for mailbox in self.corpus for messages in mailbox.folders.values()
+                   for message in messages)
+
+
+def seconds_text(seconds):
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def megabytes(count):
+    return f"{count / 1e6:.1f} MB"
+
+
+# --- the acts -----------------------------------------------------------------------------------------------------
+
+def start_systems(stage, held):
+    """Two Dovecots; they differ in storage and in the delimiter of their folders."""
+    screen = stage.screen
+    screen.step("1  Two messaging systems with a super-user login (stand-ins: two Dovecots)")
+    stage.production = Dovecot(stage.root / "production", storage="maildir", delimiter="/", rawlog=False, held=held)
+    stage.backup = Dovecot(stage.root / "backup", storage="mdbox", delimiter=".", rawlog=False, held=held)
+    stage.production.start()
+    stage.backup.start()
+    stage.corpus = make_corpus(stage.generator, MAILBOXES, MESSAGES)
+    count = stage.message_count
+    done = 0
+
+    def filled(mailbox):
+        nonlocal done
+        done += mailbox.message_count
+        screen.bar(done / count, f"recording voicemail  {done}/{count}")
+    stage.production.fill_corpus(stage.corpus, filled)
+    folders = sum(len(mailbox.folders) for mailbox in stage.corpus)
+    screen.line(f"production 127.0.0.1:{stage.production.port}  {len(stage.corpus)} mailboxes, {folders} folders, "
+                f"{count} messages, {megabytes(stage.byte_count)}")
+    screen.line(f"backup     127.0.0.1:{stage.backup.port}  nothing yet")
+
+
+def start_product(stage, held):
+    """The configuration, the supervisor with all its children, the mailboxes from a CSV."""
+    screen = stage.screen
+    screen.step("2  Message Mirror between them")
+    stage.product = Product.between(stage.production, stage.backup, copiers=4, look_seconds=1,
+                                    root=stage.root / "mirror", held=held)
+    screen.waiting("mirror-supervisor starts a private MariaDB, scanner, copiers, API")
+    began = time.monotonic()
+    stage.product.start()
+    screen.fact("mirror-supervisor: private MariaDB, 1 scanner, 4 copiers, API",
+                f"ready in {seconds_text(time.monotonic() - began)}")
+    csv = stage.root / "mailboxes.csv"
+    csv.write_text(corpus_csv(stage.corpus), encoding="utf-8")
+    result = stage.product.ctl("mailbox", "import", csv)
+    if result.exit != 0:
+        raise Failure(f"mirrorctl mailbox import: {result.err or result.out}")
+    screen.fact("mirrorctl mailbox import mailboxes.csv", f"{len(stage.corpus)} mailboxes")
+
+
+@dataclass(frozen=True)
+class Progress:
+    mirrors: int
+    equal: int
+    messages: int
+    bytes: int
+
+    @staticmethod
+    def of(mirrors):
+        """From what mirrorctl tells of each mirror."""
+        return Progress(len(mirrors),
+                        sum(1 for mirror in mirrors if mirror["state"] == "equal"
+                            and mirror["wanted_seq"] == mirror["done_seq"]),
+                        sum(mirror["copied_messages"] for mirror in mirrors),
+                        sum(mirror["copied_bytes"] for mirror in mirrors))
+
+
+def read_progress(stage):
+    """What mirrorctl says now; None when it can't say."""
+    try:
+        return Progress.of(list(stage.product.mirrors().values()))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def first_mirroring(stage):
+    """`mirrorctl sync --wait` knows the end; the bar is made of what mirrorctl tells meanwhile."""
+    screen = stage.screen
+    screen.step("3  The first mirroring")
+    began = time.monotonic()
+    waiter = stage.product.start_ctl("sync", "--wait", "--json")
+    try:
+        while waiter.poll() is None:
+            progress = read_progress(stage)
+            took = time.monotonic() - began
+            if took > FIRST_SECONDS:
+                raise Failure(f"the first mirroring took longer than {FIRST_SECONDS} s\n{stage.product.log_tail()}")
+            if progress:
+                screen.bar(progress.messages / max(1, stage.message_count),
+                           f"{progress.messages}/{stage.message_count}  {megabytes(progress.bytes / took)}/s")
+            time.sleep(0.1)
+    finally:
+        if waiter.poll() is None:
+            waiter.kill()
+        out, err = waiter.communicate()
+    took = time.monotonic() - began
+    if waiter.returncode != 0:
+        raise Failure(f"mirrorctl sync --wait: exit {waiter.returncode}: {err or out}\n{stage.product.log_tail()}")
+    progress = read_progress(stage)
+    if not progress:
+        raise Failure("mirrorctl mailbox list --json: not understood")
+    screen.bar(1, f"{progress.messages}/{stage.message_count}")
+    screen.line(f"{progress.equal} of {progress.mirrors} mailboxes equal: {progress.messages} messages, "
+                f"{megabytes(progress.bytes)} in {seconds_text(took)}")
+    screen.line(f"that is {progress.messages / took:.0f} messages or {megabytes(progress.bytes / took)} a second")
+
+
+def followed(stage, what, change, mailbox, levels, arrived):
+    """Carries out a change on production and measures how long until the backup's folder shows it.
+
+    `arrived` judges the folder's messages, [(set of flags, size)].
+    """
+    stage.screen.waiting(what)
+    change()
+    began = time.monotonic()
+    name = wire_name(levels, stage.backup.delimiter)
+    with stage.backup.wire(mailbox) as wire:
+        while True:
+            seen = []
+            if wire.examine(name):
+                wire.fetch("1:*", "FLAGS RFC822.SIZE", lambda items: seen.append(
+                    ({flag.decode() for flag in items["FLAGS"]}, int(items["RFC822.SIZE"]))))
+            took = time.monotonic() - began
+            if arrived(seen):
+                stage.screen.fact(what, f"on the backup after {seconds_text(took)}")
+                return
+            if took > EVENT_SECONDS:
+                raise Failure(f"{what}: not on the backup within {EVENT_SECONDS} s\n{stage.product.log_tail()}")
+            time.sleep(0.02)
+
+
+def new_voicemail(stage, mailbox, urgent=False):
+    """A voicemail comes in now, as anybody's would."""
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    message = stage.generator.voicemail(mailbox, date=now, seconds=stage.generator.seconds(), urgent=urgent)
+    followed(stage, f"{'an urgent' if urgent else 'a'} voicemail for {mailbox} arrives",
+             lambda: stage.production.deliver(mailbox, "INBOX", message), mailbox, ("INBOX",),
+             lambda seen: any(size == len(message.data) for _, size in seen))
+
+
+def hear_last(stage, mailbox):
+    """The subscriber opens the header first, then listens: new, unopened, heard."""
+    def store(flags):
+        def change():
+            with stage.production.wire(mailbox) as wire:
+                _, untagged = wire.run("SELECT INBOX")
+                last = max(int(answer[0]) for answer in untagged if answer[1:2] == [b"EXISTS"])
+                for flag in flags:
+                    wire.run(f"STORE {last} {flag}")
+        return change
+    followed(stage, f"{mailbox} looks at it: unopened (a keyword)", store([f"+FLAGS ({UNOPENED})"]), mailbox, ("INBOX",),
+             lambda seen: bool(seen) and UNOPENED in seen[-1][0])
+    followed(stage, f"{mailbox} hears it", store(["+FLAGS (\\Seen)", f"-FLAGS ({UNOPENED})"]), mailbox, ("INBOX",),
+             lambda seen: bool(seen) and "\\Seen" in seen[-1][0] and UNOPENED not in seen[-1][0])
+
+
+def rerecord_greeting(stage, mailbox):
+    """A new recording becomes the active greeting; the former one stays, switched off."""
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    greeting = stage.generator.greeting(mailbox, 4, active=True, date=now, seconds=11)
+
+    def change():
+        with stage.production.wire(mailbox) as wire:
+            wire.run("SELECT", wire_name(GREETINGS, stage.production.delimiter))
+            wire.run(f"STORE 1:* -FLAGS ({ACTIVE_GREETING})")
+        stage.production.deliver(mailbox, GREETINGS, greeting)
+
+    def arrived(seen):
+        active = [size for flags, size in seen if ACTIVE_GREETING in flags]
+        return active == [len(greeting.data)]
+    followed(stage, f"{mailbox} re-records the greeting, now the active one", change, mailbox, GREETINGS, arrived)
+
+
+def make_folder(stage, mailbox):
+    levels = ("Archiv", "Gehört & gut")
+    message = stage.generator.voicemail(mailbox, flags=("\\Seen",))
+    followed(stage, f"{mailbox} makes a folder with an umlaut and files a message",
+             lambda: stage.production.deliver(mailbox, levels, message), mailbox, levels,
+             lambda seen: len(seen) == 1)
+
+
+def live_changes(stage):
+    stage.screen.step("4  Things happen on production")
+    new_voicemail(stage, "4703")
+    hear_last(stage, "4703")
+    new_voicemail(stage, "4711", urgent=True)
+    rerecord_greeting(stage, "4705")
+    make_folder(stage, "4707")
+
+
+def settle(stage):
+    """Every mirror equal, nothing wanted: only then is it fair to compare."""
+    result = stage.product.ctl("sync", "--wait", timeout=120)
+    if result.exit not in (0, 1):
+        raise Failure(f"mirrorctl sync --wait: {result.err or result.out}")
+
+
+def judge(stage):
+    """True if both sides are equal."""
+    screen = stage.screen
+    screen.step("5  Both sides, compared by a program that shares no code with the mirror")
+    settle(stage)
+    stage.spec_file = stage.root / "both-sides.json"
+    stage.spec_file.write_text(json.dumps({"production": stage.production.endpoint(),
+                                           "target": stage.backup.endpoint(), "mailboxes": stage.numbers}))
+    done = 0
+
+    def compared(_):
+        nonlocal done
+        done += 1
+        screen.bar(done / len(stage.numbers), f"{done}/{len(stage.numbers)}")
+    outcome = compare(stage.production.endpoint(), stage.backup.endpoint(), stage.numbers, on_mailbox=compared)
+    for difference in outcome.differences[:10]:
+        screen.line(str(difference))
+    screen.result(outcome.line(), outcome.equal)
+    return outcome.equal
+
+
+# --- afterwards -----------------------------------------------------------------------------------------------------
+
+def how_to_look(stage):
+    """Commands that can be pasted into another terminal; nothing beside Debian's base system is needed for them."""
+    ctl = f"{bin_directory() / 'mirrorctl'} --config {stage.product.config_file}"
+    ctl = ctl.replace(f"{Path.cwd()}/", "")
+    compare_py = str(ROOT / "tests/standin/compare.py").replace(f"{Path.cwd()}/", "")
+    out = stage.screen
+    out.step("It stays up. Look around, in another terminal:")
+    for what, command in (
+            ("how every mirror is", f"{ctl} status"),
+            ("one of them, and what it waits for", f"{ctl} why 4703"),
+            ("list both sides and compare them, as an operator would", f"{ctl} verify --wait"),
+            ("the comparer again", f"/usr/bin/python3 {compare_py} --spec {stage.spec_file}"),
+            ("what the programs log", f"tail -f {stage.product.log_file}"),
+            ("a mailbox on the backup, by IMAP", _imap_command(stage.backup, "4703")),
+            ("the same on production", _imap_command(stage.production, "4703"))):
+        out.line(f"# {what}")
+        out.line(command)
+    out.line()
+
+
+def _imap_command(server, mailbox):
+    login = f"{mailbox}{server.separator}{TRUSTED}"
+    if shutil.which("curl"):
+        return f"curl -s 'imap://127.0.0.1:{server.port}' -u '{login}:{PASSWORD}' -X 'STATUS INBOX (MESSAGES UNSEEN)'"
+    return (f"(printf 'a LOGIN {login} {PASSWORD}\\r\\nb LIST \"\" *\\r\\nc LOGOUT\\r\\n' >&3; cat <&3) "
+            f"3<>/dev/tcp/127.0.0.1/{server.port}")
+
+
+def stay_up(stage):
+    """Until Ctrl-C; Enter brings another voicemail."""
+    how_to_look(stage)
+    can_ask = sys.stdin is not None and sys.stdin.isatty()
+    stage.screen.line("Enter: another voicemail arrives.   Ctrl-C: stop and remove everything." if can_ask
+                      else "Ctrl-C: stop and remove everything.")
+    index = 0
+    while True:
+        if not stage.product.guard.alive():
+            raise Failure(f"mirror-supervisor has ended:\n{stage.product.log_tail()}")
+        if not can_ask:
+            time.sleep(0.5)
+        elif select.select([sys.stdin], [], [], 0.5)[0]:
+            if not sys.stdin.readline():
+                can_ask = False
+                continue
+            # The last mailbox is the empty one: it gets its first voicemail like that, too.
+            new_voicemail(stage, stage.numbers[(19 + index) % len(stage.numbers)])
+            index += 7
+
+
+def close(stage):
+    """Stops all in the right order; what is wrong with the product's stop is told."""
+    problem = None
+    try:
+        if stage.product:
+            stage.product.stop()
+    except AssertionError as error:
+        problem = str(error)
+    for server in (stage.backup, stage.production):
+        if server:
+            server.stop()
+    return problem
+
+
+def play(stage, held, once):
+    """True if both sides were equal."""
+    start_systems(stage, held)
+    start_product(stage, held)
+    first_mirroring(stage)
+    live_changes(stage)
+    equal = judge(stage)
+    if not once:
+        stay_up(stage)
+    return equal
+
+
+def _on_signal(number, _):
+    raise Ended(number)
+
+
+def main(argv):
+    if argv not in ([], ["--once"]):
+        print("usage: ./demo [--once]", file=sys.stderr)
+        return 2
+    os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _on_signal)
+    # Started in the background by a shell, SIGINT would be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    screen = Screen()
+    screen.title("Message Mirror: voicemail that is still there when the messaging system is not")
+    root = private_directory("mirror-demo-")
+    janitor = Janitor(root)
+    stage = Stage(root, screen, Generator(seed=2026, now=datetime.now(timezone.utc).replace(microsecond=0)))
+    equal, interrupted, problem = False, False, None
+    try:
+        equal = play(stage, janitor.held, once=argv == ["--once"])
+    except (Failure, GuardError, WireError, OSError, TimeoutError) as error:
+        problem = str(error)
+    except (KeyboardInterrupt, Ended):
+        interrupted = True
+    return finish(stage, janitor, equal, interrupted, problem, once=argv == ["--once"])
+
+
+def finish(stage, janitor, equal, interrupted, problem, once):
+    # A second Ctrl-C must not leave half of it: the janitor would, but not as tidily.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if problem:
+        stage.screen.line()
+        stage.screen.result("The demo failed:", False)
+        stage.screen.line(problem.rstrip())
+    stage.screen.step("Stopping everything")
+    problem_at_end = close(stage)
+    janitor.close()
+    if problem_at_end:
+        stage.screen.result(problem_at_end, False)
+    else:
+        stage.screen.line(f"Nothing of it runs any more, and {stage.root} is gone.")
+    well = not problem and not problem_at_end and (equal if once else equal or interrupted)
+    return 0 if well and not (once and interrupted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
