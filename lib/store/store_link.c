@@ -11,14 +11,28 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* TIME_ZONE and sql_mode first: all else depends on them. */
 static const char session_sql[] =
     "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
     "autocommit = 1, tx_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = 4, lock_wait_timeout = 8, "
     "group_concat_max_len = 65536";
+
+/* The managed database knows its clients by the system user that they run as (unix_socket): its account bears that
+ * user's name, root or not. */
+static char *managed_user(void)
+{
+    char buffer[4096];
+    struct passwd entry, *found = NULL;
+
+    if (getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) != 0 || !found)
+        return str_copy("root");
+    return str_copy(found->pw_name);
+}
 
 static struct store_place place_of(const struct config *config)
 {
@@ -30,7 +44,7 @@ static struct store_place place_of(const struct config *config)
     };
     if (place.managed) {
         place.socket = str_format("%s/run-db/mariadb.sock", config->data_dir);
-        place.user = str_copy("root");
+        place.user = managed_user();
         return place;
     }
     place.host_count = config->database.hosts.count;
