@@ -72,7 +72,9 @@ static inline struct store_param bind_text(const char *text)
 /* At most max_bytes of it; a NULL text is ''. For words meant for people only. */
 static inline struct store_param bind_cut(const char *text, size_t max_bytes)
 {
-    return bind_bytes(text ? text : "", text ? strnlen(text, max_bytes) : 0);
+    size_t len = text ? strlen(text) : 0;
+
+    return bind_bytes(text ? text : "", len < max_bytes ? len : max_bytes);
 }
 
 /* params ends with STORE_PARAM_END. Returns how many rows matched (not: were changed), or -1. */
