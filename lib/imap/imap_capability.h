@@ -9,26 +9,26 @@
 
 #include <stdint.h>
 
-#define IMAP_CAPABILITIES(X) \
-    X(LITERAL_PLUS, "LITERAL+", "RFC 7888: literals without waiting") \
-    X(UIDPLUS, "UIDPLUS", "RFC 4315: APPENDUID, UID EXPUNGE") \
-    X(MULTIAPPEND, "MULTIAPPEND", "RFC 3502: several messages in one APPEND") \
-    X(CONDSTORE, "CONDSTORE", "RFC 7162: HIGHESTMODSEQ, CHANGEDSINCE") \
-    X(ESEARCH, "ESEARCH", "RFC 4731: compact SEARCH results") \
-    X(LIST_EXTENDED, "LIST-EXTENDED", "RFC 5258: needed for RETURN") \
-    X(LIST_STATUS, "LIST-STATUS", "RFC 5819: LIST ... RETURN (STATUS ...)") \
-    X(ID, "ID", "RFC 2971: names of the programs") \
-    X(ENABLE, "ENABLE", "RFC 5161: ENABLE CONDSTORE") \
-    X(NAMESPACE, "NAMESPACE", "RFC 2342: the personal prefix") \
-    X(UNSELECT, "UNSELECT", "RFC 3691: leave a folder without EXPUNGE") \
-    X(SASL_IR, "SASL-IR", "RFC 4959: initial response with AUTHENTICATE") \
+#define IMAP_CAPABILITIES(X)                                                                                 \
+    X(LITERAL_PLUS, "LITERAL+", "RFC 7888: literals without waiting")                                        \
+    X(UIDPLUS, "UIDPLUS", "RFC 4315: APPENDUID, UID EXPUNGE")                                                \
+    X(MULTIAPPEND, "MULTIAPPEND", "RFC 3502: several messages in one APPEND")                                \
+    X(CONDSTORE, "CONDSTORE", "RFC 7162: HIGHESTMODSEQ, CHANGEDSINCE")                                       \
+    X(ESEARCH, "ESEARCH", "RFC 4731: compact SEARCH results")                                                \
+    X(LIST_EXTENDED, "LIST-EXTENDED", "RFC 5258: needed for RETURN")                                         \
+    X(LIST_STATUS, "LIST-STATUS", "RFC 5819: LIST ... RETURN (STATUS ...)")                                  \
+    X(ID, "ID", "RFC 2971: names of the programs")                                                           \
+    X(ENABLE, "ENABLE", "RFC 5161: ENABLE CONDSTORE")                                                        \
+    X(NAMESPACE, "NAMESPACE", "RFC 2342: the personal prefix")                                               \
+    X(UNSELECT, "UNSELECT", "RFC 3691: leave a folder without EXPUNGE")                                      \
+    X(SASL_IR, "SASL-IR", "RFC 4959: initial response with AUTHENTICATE")                                    \
     X(IDLE, "IDLE", "RFC 2177: watch a folder")
 
 enum imap_capability_id {
 #define IMAP_CAPABILITY_ENUM(id, name, help) IMAP_CAP_##id,
     IMAP_CAPABILITIES(IMAP_CAPABILITY_ENUM)
 #undef IMAP_CAPABILITY_ENUM
-    IMAP_CAP_COUNT
+        IMAP_CAP_COUNT
 };
 
 /* Bit set of imap_capability_id from the words of a CAPABILITY answer (blank-separated), less the disabled ones.

@@ -10,7 +10,8 @@
 
 void imap_flags_init(struct imap_flags *flags);
 void imap_flags_fini(struct imap_flags *flags);
-void imap_flags_copy(struct imap_flags *dst, const struct imap_flags *src); /* dst is overwritten (fini'd first) */
+void imap_flags_copy(struct imap_flags *dst,
+                     const struct imap_flags *src); /* dst is overwritten (fini'd first) */
 
 /* Adds one flag as on the wire ("\Seen", "$Important"); \Recent and unknown system flags are passed over; keywords
  * over the caps are an error (-1). Keywords compare without case (RFC 3501). */
