@@ -36,6 +36,7 @@ struct daemon {
     enum pulse_state state;
     char doing[JOB_TEXT_BYTES];
     int64_t next_pulse_ms;
+    unsigned told; /* signals that a wait has been ended for */
     struct pollfd *fds;
     size_t fds_size;
 };
@@ -97,6 +98,7 @@ static void look_after_parent(struct daemon *daemon)
     if (daemon->args.pulse && getppid() != daemon->parent && !daemon->signals->stop) {
         log_error("the supervisor is gone; stopping");
         daemon->signals->stop = true;
+        daemon->signals->taken++;
     }
 }
 
@@ -112,6 +114,8 @@ void daemon_tick(struct daemon *daemon, const char *doing)
     look_after_parent(daemon);
     if (doing != NULL)
         str_into(daemon->doing, sizeof(daemon->doing), doing);
+    if (doing != NULL && daemon->state == PULSE_READY)
+        daemon->state = PULSE_WORKING;
     if (draining && daemon->state != PULSE_DRAINING)
         set_state(daemon, PULSE_DRAINING);
     else if (clock_boot_ms() >= daemon->next_pulse_ms)
@@ -139,12 +143,14 @@ static void copy_fds(struct daemon *daemon, const struct pollfd *fds, size_t cou
     daemon->fds[count] = (struct pollfd){.fd = daemon->signals->fd, .events = POLLIN};
 }
 
-/* `stop` may already be taken: then a wait would only lengthen the drain. */
+/* A signal may have been taken between the caller's last look and this wait: it ends one wait, and only one, since
+ * work in hand goes on waiting while it drains. */
 int daemon_wait(struct daemon *daemon, struct pollfd *fds, size_t count, int timeout_ms)
 {
     daemon_tick(daemon, NULL);
     copy_fds(daemon, fds, count);
-    bool hurry = daemon->signals->stop || daemon->signals->reload;
+    bool hurry = daemon->told != daemon->signals->taken;
+    daemon->told = daemon->signals->taken;
     int found = poll(daemon->fds, count + 1, hurry ? 0 : wait_ms(daemon, timeout_ms));
     if (found < 0) {
         if (errno != EINTR && errno != EAGAIN)
@@ -158,6 +164,7 @@ int daemon_wait(struct daemon *daemon, struct pollfd *fds, size_t count, int tim
     for (size_t i = 0; i < count; i++)
         fds[i].revents = daemon->fds[i].revents;
     daemon_tick(daemon, NULL);
+    daemon->told = daemon->signals->taken;
     return found;
 }
 

@@ -36,6 +36,7 @@ void daemon_signals_take(struct daemon_signals *signals)
 {
     struct signalfd_siginfo info;
     while (read(signals->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        signals->taken++;
         if (info.ssi_signo == SIGHUP)
             signals->reload = true;
         else

@@ -12,6 +12,7 @@
 struct daemon_signals {
     int fd; /* readable when one is waiting */
     bool stop, reload;
+    unsigned taken; /* how many came */
 };
 
 /* Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE. Before any thread is started. */
