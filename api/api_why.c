@@ -1,0 +1,396 @@
+/*
+ * The sentences of `why`, in mirror-api: one function a question, each a switch over the state.
+ */
+#include "api/api_why.h"
+
+#include "api/api_text.h"
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What all the sentences are about. */
+struct subject {
+    const struct store_mirror_status *m;
+    const struct config_route *route;
+    struct api_verdict verdict;
+    const char *from, *to;
+};
+
+static bool is_given(const char *text)
+{
+    return text && *text;
+}
+
+static const char *ago(double seconds, char text[API_TEXT_BYTES])
+{
+    char duration[API_TEXT_BYTES];
+    if (seconds < 0)
+        return str_into(text, API_TEXT_BYTES, "never");
+    snprintf(text, API_TEXT_BYTES, "%.40s ago", api_text_duration(seconds, duration));
+    return text;
+}
+
+/* ---- what ---- */
+
+static void what_failing(const struct subject *s, char *text, size_t size)
+{
+    char when[API_TEXT_BYTES];
+    if (is_given(s->m->error))
+        snprintf(text, size, "The last try failed %s: %s", ago(s->m->error_age_seconds, when), s->m->error);
+    else
+        snprintf(text, size, "Looking at the mailbox on %s failed %s: %s", s->from,
+                 ago(s->m->look_error_age_seconds, when), s->m->look_error);
+}
+
+static void what_stopped(const struct subject *s, char *text, size_t size)
+{
+    bool production = s->verdict.side == ERR_SIDE_PRODUCTION;
+    const char *error = production ? s->m->from_error : s->m->to_error;
+    snprintf(text, size,
+             "The site %s refuses our login as its trusted server, so no mailbox is tried there any more%s%s",
+             production ? s->from : s->to, is_given(error) ? ". It said: " : ".",
+             is_given(error) ? error : "");
+}
+
+static void what_not_equal(const struct subject *s, char *text, size_t size)
+{
+    char missing[API_TEXT_BYTES], refused[API_TEXT_BYTES], altered[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (m->missing_messages || m->refused_messages || m->altered_messages)
+        snprintf(text, size,
+                 "A whole pass ended, and %s is not equal to production: %s missing there, %s refused by it, "
+                 "%s altered "
+                 "by it when it stored them.",
+                 s->to, api_text_count(m->missing_messages, "message", missing),
+                 api_text_count(m->refused_messages, "message", refused),
+                 api_text_count(m->altered_messages, "message", altered));
+    else if (is_given(m->refused_keywords))
+        snprintf(text, size,
+                 "All messages are on %s, but it refuses to keep some of their keywords (marks such as "
+                 "\"unopened\" "
+                 "or \"active greeting\"): %s",
+                 s->to, m->refused_keywords);
+    else if (m->verify_differences > 0)
+        snprintf(text, size, "The last verification, which listed both sides, found %s.",
+                 api_text_count((uint64_t)m->verify_differences, "difference", missing));
+    else
+        snprintf(text, size, "A whole pass ended, and %s is not equal to production.", s->to);
+}
+
+static void what_equal(const struct subject *s, char *text, size_t size)
+{
+    char count[API_TEXT_BYTES], when[API_TEXT_BYTES];
+    snprintf(
+        text, size, "All is well: everything of production (%s) is on %s. Production was last looked at %s.",
+        api_text_count(s->m->source_messages, "message", count), s->to, ago(s->m->proven_age_seconds, when));
+}
+
+static void what_late(const struct subject *s, char *text, size_t size)
+{
+    char when[API_TEXT_BYTES], limit[API_TEXT_BYTES];
+    snprintf(text, size,
+             "It was not looked at in time: the last proven look at production was %s, and route %s allows "
+             "%s. What "
+             "arrived since then is not known, and would be lost if %s died now.",
+             ago(s->m->proven_age_seconds, when), s->m->route,
+             api_text_duration(s->verdict.lag_limit_seconds, limit), s->from);
+}
+
+static void what_behind(const struct subject *s, char *text, size_t size)
+{
+    char lag[API_TEXT_BYTES], limit[API_TEXT_BYTES];
+    snprintf(
+        text, size, "It is behind: the oldest change not yet mirrored was seen %s, and route %s allows %s.",
+        ago(s->m->lag_seconds, lag), s->m->route, api_text_duration(s->verdict.lag_limit_seconds, limit));
+}
+
+static void what(const struct subject *s, char *text, size_t size)
+{
+    switch (s->verdict.state) {
+    case API_STATE_UNROUTED:
+        snprintf(text, size, "Route %s is not in the configuration any more, so nothing is mirrored on it.",
+                 s->m->route);
+        break;
+    case API_STATE_PAUSED:
+        snprintf(text, size,
+                 "Route %s was paused by a person; nothing is mirrored on it until it is resumed.",
+                 s->m->route);
+        break;
+    case API_STATE_STOPPED:
+        what_stopped(s, text, size);
+        break;
+    case API_STATE_FAILING:
+        what_failing(s, text, size);
+        break;
+    case API_STATE_WORKING:
+        snprintf(text, size, "A copier is working on it now (%s).",
+                 s->m->doing_owner ? s->m->doing_owner : "");
+        break;
+    case API_STATE_NOT_LOOKED_AT:
+        what_late(s, text, size);
+        break;
+    case API_STATE_NEW:
+        snprintf(text, size, "It is new: its first copy has not been completed yet.");
+        break;
+    case API_STATE_BEHIND:
+        what_behind(s, text, size);
+        break;
+    case API_STATE_WAITING:
+        snprintf(text, size, "Something changed on production, and it waits for a free copier.");
+        break;
+    case API_STATE_NOT_EQUAL:
+        what_not_equal(s, text, size);
+        break;
+    default:
+        what_equal(s, text, size);
+        break;
+    }
+}
+
+/* ---- since when ---- */
+
+static double since_seconds(const struct subject *s)
+{
+    switch (s->verdict.state) {
+    case API_STATE_FAILING:
+        if (!is_given(s->m->error))
+            return s->m->look_error_age_seconds;
+        return s->m->error_since_seconds >= 0 ? s->m->error_since_seconds : s->m->error_age_seconds;
+    case API_STATE_NOT_LOOKED_AT:
+        return s->m->proven_age_seconds;
+    case API_STATE_EQUAL:
+    case API_STATE_NOT_EQUAL:
+        return -1;
+    default:
+        return s->m->lag_seconds > 0 ? s->m->lag_seconds : -1;
+    }
+}
+
+static void since(const struct subject *s, char *text, size_t size)
+{
+    char duration[API_TEXT_BYTES];
+    double seconds = since_seconds(s);
+    if (seconds < 0)
+        text[0] = '\0';
+    else
+        snprintf(text, size, "For %s.", api_text_duration(seconds, duration));
+}
+
+/* ---- whose fault ---- */
+
+static void side_in_words(const struct subject *s, char *text, size_t size)
+{
+    if (s->verdict.side == ERR_SIDE_PRODUCTION)
+        snprintf(text, size, "Production's: %s.", s->from);
+    else if (s->verdict.side == ERR_SIDE_TARGET)
+        snprintf(text, size, "The target's: %s.", s->to);
+    else
+        snprintf(text, size, "Ours: Message Mirror, its machine or its configuration.");
+}
+
+static void whose(const struct subject *s, char *text, size_t size)
+{
+    switch (s->verdict.state) {
+    case API_STATE_EQUAL:
+    case API_STATE_WORKING:
+    case API_STATE_NEW:
+    case API_STATE_WAITING:
+        snprintf(text, size, "Nobody's: this is how it should go.");
+        break;
+    case API_STATE_PAUSED:
+    case API_STATE_UNROUTED:
+        snprintf(text, size, "Nobody's: a person wanted it so.");
+        break;
+    default:
+        side_in_words(s, text, size);
+        break;
+    }
+}
+
+/* ---- what to do ---- */
+
+static void todo_failing(const struct subject *s, char *text, size_t size)
+{
+    const char *site = s->verdict.side == ERR_SIDE_TARGET ? s->to : s->from;
+    const char *scope = is_given(s->m->error) ? s->m->error_scope : "mailbox";
+    if (s->verdict.side == ERR_SIDE_US)
+        snprintf(text, size,
+                 "Read the log of mirror-copier and of mirror-supervisor; `mirrorctl status` shows whether "
+                 "all parts are running.");
+    else if (str_equal(scope, err_scope_name(ERR_SITE)))
+        snprintf(
+            text, size,
+            "Check that %s is up and answers on the IMAP address and port of the configuration, and that "
+            "nothing between (firewall, certificate) is in the way.",
+            site);
+    else
+        snprintf(text, size,
+                 "Check on %s that mailbox %s exists, that its class of service allows full IMAP access, and "
+                 "that it is neither locked nor full.",
+                 site, s->m->mailbox);
+}
+
+static void todo_stopped(const struct subject *s, char *text, size_t size)
+{
+    const char *site = s->verdict.side == ERR_SIDE_TARGET ? s->to : s->from;
+    snprintf(text, size,
+             "On %s, check the trusted server's name and password, that IMAP4 Super User Access Allowed is "
+             "Yes, and our "
+             "address; here, trusted_server and login of that site. A new password file is tried at once.",
+             site);
+}
+
+static void todo_not_equal(const struct subject *s, char *text, size_t size)
+{
+    const struct store_mirror_status *m = s->m;
+    if (m->refused_messages || m->missing_messages)
+        snprintf(text, size,
+                 "See the messages below. Mostly the mailbox on %s is full or allows shorter messages only: "
+                 "compare its class of service with production's.",
+                 s->to);
+    else if (is_given(m->refused_keywords))
+        snprintf(text, size,
+                 "Ask the keeper of %s whether it can store these keywords; it is not asked again and again.",
+                 s->to);
+    else
+        snprintf(text, size,
+                 "Read the list below; `mirrorctl verify %s --deep` reads all of it back and compares again.",
+                 m->mailbox);
+}
+
+static void todo(const struct subject *s, char *text, size_t size)
+{
+    switch (s->verdict.state) {
+    case API_STATE_UNROUTED:
+        snprintf(text, size,
+                 "Put the route back into the configuration, or remove the mailbox: mirrorctl mailbox remove "
+                 "%s",
+                 s->m->mailbox);
+        break;
+    case API_STATE_PAUSED:
+        snprintf(text, size, "When it may go on: mirrorctl resume %s", s->m->route);
+        break;
+    case API_STATE_STOPPED:
+        todo_stopped(s, text, size);
+        break;
+    case API_STATE_FAILING:
+        todo_failing(s, text, size);
+        break;
+    case API_STATE_NOT_LOOKED_AT:
+        snprintf(
+            text, size,
+            "Check that mirror-scanner runs (its log, `mirrorctl status`), and that %s answers. With many "
+            "mailboxes, max_sessions and max_logins_per_second of %s may be too low for the target lag.",
+            s->from, s->from);
+        break;
+    case API_STATE_BEHIND:
+        snprintf(text, size,
+                 "Check that copiers run and are not all busy (`mirrorctl status`); more of them "
+                 "(workers.copier) or more sessions on %s and %s (max_sessions) help with much work.",
+                 s->from, s->to);
+        break;
+    case API_STATE_NOT_EQUAL:
+        todo_not_equal(s, text, size);
+        break;
+    default:
+        snprintf(text, size, "Nothing.");
+        break;
+    }
+}
+
+/* ---- when it is tried again ---- */
+
+static void next_try(const struct subject *s, char *text, size_t size)
+{
+    char duration[API_TEXT_BYTES];
+    enum api_state state = s->verdict.state;
+    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED)
+        snprintf(text, size, "Not before a person acts.");
+    else if (state == API_STATE_WORKING)
+        snprintf(text, size, "Now.");
+    else if (s->m->next_try_seconds >= 1)
+        snprintf(text, size, "In %s.", api_text_duration(s->m->next_try_seconds, duration));
+    else if (s->m->wanted || s->m->verify_wanted)
+        snprintf(text, size, "As soon as a copier is free.");
+    else
+        snprintf(text, size, "With the next change that is seen on production.");
+}
+
+/* ---- what else is worth knowing ---- */
+
+static void __attribute__((format(printf, 2, 3))) note(struct api_why *why, const char *format, ...)
+{
+    if (why->note_count == API_WHY_MAX_NOTES)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why->notes[why->note_count++], API_WHY_BYTES, format, args);
+    va_end(args);
+}
+
+static void note_left_alone(const struct subject *s, struct api_why *why)
+{
+    char count[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (m->gone_messages)
+        note(why,
+             "%s gone from production, seen and counted; on %s left alone: deletions are not carried out.",
+             api_text_count(m->gone_messages, "message", count), s->to);
+    if (m->gone_folders)
+        note(why, "%s gone from production, and left alone on %s.",
+             api_text_count(m->gone_folders, "folder", count), s->to);
+    if (m->foreign_messages)
+        note(why, "%s on %s that we did not put there, and leave alone.",
+             api_text_count(m->foreign_messages, "message", count), s->to);
+    if (m->late_messages)
+        note(why, "%s mirrored later than others that arrived after them: there on %s, in another order.",
+             api_text_count(m->late_messages, "message", count), s->to);
+}
+
+static void note_troubles(const struct subject *s, struct api_why *why)
+{
+    char count[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (m->refused_messages && s->verdict.state != API_STATE_NOT_EQUAL)
+        note(why, "%s refused by %s.", api_text_count(m->refused_messages, "message", count), s->to);
+    if (m->altered_messages && s->verdict.state != API_STATE_NOT_EQUAL)
+        note(why, "%s altered by %s when it stored them; they are not copied again.",
+             api_text_count(m->altered_messages, "message", count), s->to);
+    if (is_given(m->refused_keywords))
+        note(why, "Keywords that %s refuses: %s", s->to, m->refused_keywords);
+    if (is_given(m->look_error) && (s->verdict.state != API_STATE_FAILING || is_given(m->error)))
+        note(why, "The last look at %s failed: %s", s->from, m->look_error);
+    if (is_given(m->error) && s->verdict.state != API_STATE_FAILING)
+        note(why, "The last try before ended with: %s", m->error);
+}
+
+static void note_proofs(const struct subject *s, struct api_why *why)
+{
+    char when[API_TEXT_BYTES], count[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (s->verdict.late && s->verdict.state != API_STATE_NOT_LOOKED_AT)
+        note(why, "Also not looked at in time: the last proven look at production was %s.",
+             ago(m->proven_age_seconds, when));
+    if (m->verify_differences >= 0)
+        note(why, "Last verified %s: %s.", ago(m->verified_age_seconds, when),
+             api_text_count((uint64_t)m->verify_differences, "difference", count));
+}
+
+void api_why_explain(const struct store_mirror_status *mirror, const struct config_route *route,
+                     struct api_why *why_out)
+{
+    struct subject s = {.m = mirror, .route = route, .verdict = api_judge(mirror, route)};
+    s.from = mirror->from_site ? mirror->from_site : "production";
+    s.to = mirror->to_site ? mirror->to_site : "the target";
+    why_out->note_count = 0;
+    what(&s, why_out->what, sizeof why_out->what);
+    since(&s, why_out->since, sizeof why_out->since);
+    whose(&s, why_out->whose, sizeof why_out->whose);
+    todo(&s, why_out->todo, sizeof why_out->todo);
+    next_try(&s, why_out->next, sizeof why_out->next);
+    note_troubles(&s, why_out);
+    note_left_alone(&s, why_out);
+    note_proofs(&s, why_out);
+}
