@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REFUSED_FIRST_SECONDS = 60, REFUSED_MOST_SECONDS = 6 * 3600 };
-
 struct batch {
     struct pass *pass;
     struct stream_item *items;

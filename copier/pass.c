@@ -60,6 +60,18 @@ void pass_index_fini(struct pass_index *index)
     *index = (struct pass_index){0};
 }
 
+enum { RETRY_FIRST_SECONDS = 60, RETRY_DOUBLINGS = 8 };
+
+/* How long refused ones of this commit wait: by the one that failed most often. */
+static double retry_seconds(const struct pass *pass, const struct pass_commit *commit)
+{
+    uint32_t most = 1;
+    for (size_t i = 0; i < commit->row_count; i++)
+        if (pass->rows[commit->rows[i]].fail_count > most)
+            most = pass->rows[commit->rows[i]].fail_count;
+    return RETRY_FIRST_SECONDS * (double)(1u << (most - 1 < RETRY_DOUBLINGS ? most - 1 : RETRY_DOUBLINGS));
+}
+
 int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err *err)
 {
     struct store_change change = {.folder_id = pass->folder->folder_id,
@@ -68,7 +80,8 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
                                   .intents_gone_count = commit->intents_gone_count,
                                   .intents_ghost = commit->intents_ghost,
                                   .intents_ghost_count = commit->intents_ghost_count,
-                                  .late_command_minutes = pass->turn->route->late_command_minutes};
+                                  .late_command_minutes = pass->turn->route->late_command_minutes,
+                                  .retry_seconds = retry_seconds(pass, commit)};
     int result;
     if (commit->row_count + commit->intents_gone_count + commit->intents_ghost_count == 0)
         return 0;
