@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,36 @@ static int find_user(struct database *database, const char *run_as, struct err *
     return take_user(database, entry, err);
 }
 
+/* The process that has a database's files open, or 0. InnoDB locks its first file as long as it runs, and the kernel
+ * tells who holds the lock. */
+static pid_t holder_of(const char *directory)
+{
+    char *path = str_format("%s/ibdata1", directory);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    pid_t holder = 0;
+
+    if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+        holder = lock.l_pid;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return holder;
+}
+
+/* MariaDB's installer is a script: killed with its supervisor, what it had started ends only when it has read its
+ * input, half a second later. Should that still be about, it is ended here; nobody wants what it makes. */
+static void remove_temporary(const char *path)
+{
+    pid_t holder = holder_of(path);
+
+    log_info("removing what an interrupted first start left", LOG_STR("directory", path),
+             LOG_INT("pid", holder));
+    if (holder > 1)
+        kill(holder, SIGKILL);
+    data_dir_remove(path);
+}
+
 static void remove_temporaries(const struct database *database)
 {
     DIR *dir = opendir(database->data_dir);
@@ -111,8 +142,7 @@ static void remove_temporaries(const struct database *database)
         if (strncmp(entry->d_name, temporary_prefix, sizeof temporary_prefix - 1) != 0)
             continue;
         char *path = str_format("%s/%s", database->data_dir, entry->d_name);
-        log_info("removing what an interrupted first start left", LOG_STR("directory", path));
-        data_dir_remove(path);
+        remove_temporary(path);
         free(path);
     }
     if (dir)
@@ -269,18 +299,7 @@ int database_spawn_server(const struct database *database, const struct config *
     return 0;
 }
 
-/* InnoDB locks its first file as long as it runs; the kernel tells who. */
 pid_t database_files_holder(const struct database *database)
 {
-    char *path = str_format("%s/ibdata1", database->files);
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    pid_t holder = 0;
-
-    if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-        holder = lock.l_pid;
-    if (fd >= 0)
-        close(fd);
-    free(path);
-    return holder;
+    return holder_of(database->files);
 }

@@ -220,6 +220,7 @@ static void reload(struct supervise *supervise)
     config_free(supervise->config);
     supervise->config = config;
     log_set_level((enum log_level)config->log.level);
+    config_log_warnings(config);
     log_info("configuration read again", LOG_UINT("sites", config->site_count),
              LOG_UINT("routes", config->route_count));
     for (size_t i = 0; i < supervise->children.count; i++)
@@ -474,6 +475,7 @@ int supervise(const struct supervise_parameters *parameters)
     } else {
         log_info("started", LOG_STR("version", MM_VERSION), LOG_STR("configuration", supervise.config_path),
                  LOG_STR("data_dir", supervise.config->data_dir));
+        config_log_warnings(supervise.config);
         run(&supervise);
         if (supervise.failed)
             log_error("ended, but not all could be ended properly");

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 
-from conftest import BIN, free_port, wait_for
+from helpers import BIN, free_port, wait_for
 
 CHILDREN = ("mirror-scanner", "mirror-copier", "mirror-api")
 
@@ -41,6 +41,18 @@ def process_exists(pid):
         return False
 
 
+def group_members(group):
+    """The living processes of a process group."""
+    found = set()
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group and process_exists(entry.name):
+                found.add(int(entry.name))
+        except ProcessLookupError:
+            pass
+    return found
+
+
 class Supervised:
     """One supervisor with its configuration and folder."""
 
@@ -68,7 +80,7 @@ class Supervised:
     def behave(self, behaviour):
         (self.bin / "behaviour.json").write_text(json.dumps(behaviour))
 
-    def configure(self, copiers=2, grace=5, pulse=5, database="managed", routes=("dr",)):
+    def configure(self, copiers=2, grace=5, pulse=6, database="managed", routes=("dr",)):
         lines = "".join(f"  - {{ name: {name}, from: production, to: dr }}\n" for name in routes)
         self.config.write_text(CONFIG.format(copiers=copiers, grace=grace, pulse=pulse, database=database,
                                              routes=lines, port=self.port))

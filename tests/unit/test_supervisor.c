@@ -225,21 +225,24 @@ static void children_follow_the_plan(void **state)
 
 /* ---- lines ---- */
 
+enum { COLLECTED_BYTES = 256 };
+
 static void collect(void *context, const char *line, size_t len)
 {
     char *all = context;
+    size_t used = strlen(all);
 
     assert_int_equal(strlen(line), len);
     if (len < 100)
-        sprintf(all + strlen(all), "[%s]", line);
+        snprintf(all + used, COLLECTED_BYTES - used, "[%s]", line);
     else
-        sprintf(all + strlen(all), "[%zu]", len);
+        snprintf(all + used, COLLECTED_BYTES - used, "[%zu]", len);
 }
 
 static void lines_are_cut(void **state)
 {
     static struct said said;
-    char all[256] = "", last[700], small[8];
+    char all[COLLECTED_BYTES] = "", last[700], small[8];
 
     (void)state;
     said_feed(&said, "on", 2, collect, all);
@@ -256,7 +259,7 @@ static void long_lines_come_in_pieces(void **state)
 {
     static struct said said;
     static char bytes[10000];
-    char all[256] = "", last[700];
+    char all[COLLECTED_BYTES] = "", last[700];
 
     (void)state;
     memset(bytes, 'x', sizeof bytes);
