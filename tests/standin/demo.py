@@ -29,7 +29,7 @@ from .ports import private_directory  # noqa: E402
 from .product import ROOT, Product, bin_directory  # noqa: E402
 from .screen import Screen  # noqa: E402
 from .voicemail import ACTIVE_GREETING, GREETINGS, UNOPENED, Generator, corpus_csv, make_corpus  # noqa: E402
-from .wire import WireError  # noqa: E402
+from .wire import Refused, WireError  # noqa: E402
 
 MAILBOXES, MESSAGES = 20, 18
 FIRST_SECONDS = 300  # the first mirroring may take this long before the demo gives up
@@ -109,11 +109,11 @@ def start_product(stage, held):
     screen.step("2  Message Mirror between them")
     stage.product = Product.between(stage.production, stage.backup, copiers=4, look_seconds=1,
                                     root=stage.root / "mirror", held=held)
-    screen.waiting("mirror-supervisor starts a private MariaDB, scanner, copiers, API")
+    screen.waiting("mirror-supervisor: MariaDB, scanner, 4 copiers, API")
     began = time.monotonic()
     stage.product.start()
-    screen.fact("mirror-supervisor: private MariaDB, 1 scanner, 4 copiers, API",
-                f"ready in {seconds_text(time.monotonic() - began)}")
+    screen.fact("mirror-supervisor: MariaDB, scanner, 4 copiers, API",
+                f"ready after {seconds_text(time.monotonic() - began)}")
     csv = stage.root / "mailboxes.csv"
     csv.write_text(corpus_csv(stage.corpus), encoding="utf-8")
     result = stage.product.ctl("mailbox", "import", csv)
@@ -190,10 +190,7 @@ def followed(stage, what, change, mailbox, levels, arrived):
     name = wire_name(levels, stage.backup.delimiter)
     with stage.backup.wire(mailbox) as wire:
         while True:
-            seen = []
-            if wire.examine(name):
-                wire.fetch("1:*", "FLAGS RFC822.SIZE", lambda items: seen.append(
-                    ({flag.decode() for flag in items["FLAGS"]}, int(items["RFC822.SIZE"]))))
+            seen = look_into(wire, name)
             took = time.monotonic() - began
             if arrived(seen):
                 stage.screen.fact(what, f"on the backup after {seconds_text(took)}")
@@ -201,6 +198,18 @@ def followed(stage, what, change, mailbox, levels, arrived):
             if took > EVENT_SECONDS:
                 raise Failure(f"{what}: not on the backup within {EVENT_SECONDS} s\n{stage.product.log_tail()}")
             time.sleep(0.02)
+
+
+def look_into(wire, name):
+    """[(set of flags, size)] of a folder's messages; none when the folder isn't there yet."""
+    seen = []
+    try:
+        if wire.examine(name):
+            wire.fetch("1:*", "FLAGS RFC822.SIZE", lambda items: seen.append(
+                ({flag.decode() for flag in items["FLAGS"]}, int(items["RFC822.SIZE"]))))
+    except Refused:
+        pass
+    return seen
 
 
 def new_voicemail(stage, mailbox, urgent=False):
@@ -242,13 +251,13 @@ def rerecord_greeting(stage, mailbox):
     def arrived(seen):
         active = [size for flags, size in seen if ACTIVE_GREETING in flags]
         return active == [len(greeting.data)]
-    followed(stage, f"{mailbox} re-records the greeting, now the active one", change, mailbox, GREETINGS, arrived)
+    followed(stage, f"{mailbox} re-records the greeting that callers hear", change, mailbox, GREETINGS, arrived)
 
 
 def make_folder(stage, mailbox):
     levels = ("Archiv", "Gehört & gut")
     message = stage.generator.voicemail(mailbox, flags=("\\Seen",))
-    followed(stage, f"{mailbox} makes a folder with an umlaut and files a message",
+    followed(stage, f"{mailbox} files a message in a new folder",
              lambda: stage.production.deliver(mailbox, levels, message), mailbox, levels,
              lambda seen: len(seen) == 1)
 
@@ -293,29 +302,32 @@ def judge(stage):
 # --- afterwards -----------------------------------------------------------------------------------------------------
 
 def how_to_look(stage):
-    """Commands that can be pasted into another terminal; nothing beside Debian's base system is needed for them."""
-    ctl = f"{bin_directory() / 'mirrorctl'} --config {stage.product.config_file}"
-    ctl = ctl.replace(f"{Path.cwd()}/", "")
-    compare_py = str(ROOT / "tests/standin/compare.py").replace(f"{Path.cwd()}/", "")
+    """Lines that can be pasted into another terminal; nothing beside Debian's base system is needed for them."""
     out = stage.screen
-    out.step("It stays up. Look around, in another terminal:")
-    for what, command in (
-            ("how every mirror is", f"{ctl} status"),
-            ("one of them, and what it waits for", f"{ctl} why 4703"),
-            ("list both sides and compare them, as an operator would", f"{ctl} verify --wait"),
-            ("the comparer again", f"/usr/bin/python3 {compare_py} --spec {stage.spec_file}"),
-            ("what the programs log", f"tail -f {stage.product.log_file}"),
-            ("a mailbox on the backup, by IMAP", _imap_command(stage.backup, "4703")),
-            ("the same on production", _imap_command(stage.production, "4703"))):
-        out.line(f"# {what}")
-        out.line(command)
+    out.step("It stays up. To look around, paste into another terminal:")
+    out.line(f"cd {ROOT}; demo={stage.root}")
+    out.line(f'ctl="{_from_root(bin_directory() / "mirrorctl")} --config $demo/mirror/mirror.yaml"')
+    for command, what in (
+            ("$ctl status", "how every mirror is"),
+            ("$ctl why 4703", "one of them, and why it is so"),
+            ("$ctl verify --wait", "both sides listed and compared"),
+            ("tail -f $demo/mirror/mirror.log", "what the programs log")):
+        out.line(f"{command:34}# {what}")
+    out.line("# the comparer again, and a mailbox on each side by IMAP:")
+    out.line(f"/usr/bin/python3 {_from_root(Path(__file__).parent / 'compare.py')} --spec $demo/both-sides.json")
+    for server in (stage.production, stage.backup):
+        out.line(_imap_command(server, "4703"))
     out.line()
+
+
+def _from_root(path):
+    return str(path).replace(f"{ROOT}/", "")
 
 
 def _imap_command(server, mailbox):
     login = f"{mailbox}{server.separator}{TRUSTED}"
     if shutil.which("curl"):
-        return f"curl -s 'imap://127.0.0.1:{server.port}' -u '{login}:{PASSWORD}' -X 'STATUS INBOX (MESSAGES UNSEEN)'"
+        return f"curl -su '{login}:{PASSWORD}' imap://127.0.0.1:{server.port}/INBOX -X 'FETCH 1:* FLAGS'"
     return (f"(printf 'a LOGIN {login} {PASSWORD}\\r\\nb LIST \"\" *\\r\\nc LOGOUT\\r\\n' >&3; cat <&3) "
             f"3<>/dev/tcp/127.0.0.1/{server.port}")
 

@@ -10,7 +10,7 @@ class Screen:
         self._out = out
         self.is_terminal = out.isatty()
         self._bar_shown = False
-        self._last_plain = 0.0
+        self._last_plain = time.monotonic()
         self.width = min(100, shutil.get_terminal_size((80, 24)).columns) if self.is_terminal else 80
 
     def _write(self, text):
@@ -31,6 +31,7 @@ class Screen:
     def step(self, text):
         self._clear()
         self._write("\n" + self._style(text, "1") + "\n")
+        self._last_plain = time.monotonic()
 
     def line(self, text=""):
         self._clear()
@@ -39,6 +40,8 @@ class Screen:
     def result(self, text, good):
         """The line that the demo is about."""
         self._clear()
+        if self.is_terminal and len(text) + 2 > self.width and " (" in text:
+            text = text.replace(" (", "\n    (", 1)
         self._write("  " + self._style(text, "1;32" if good else "1;31") + "\n")
 
     def fact(self, what, value):
