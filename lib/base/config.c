@@ -164,7 +164,9 @@ static int walk_item(struct walk *walk, const yaml_node_t *node, const struct sp
     mark(walk, spot->label, node);
     config_value_defaults(spot->pattern, spot->base);
     if (node->type != YAML_MAPPING_NODE)
-        return expected(walk, spot->label, node, "a map, such as { name: dr }");
+        return expected(walk, spot->label, node,
+                        *spot->pattern ? "a map, such as { name: dr }"
+                                       : "keys, such as 'sites:' and 'routes:'");
     if (walk_map(walk, node, spot) < 0)
         return -1;
     return check_required(walk, spot);
@@ -237,10 +239,10 @@ static int unknown_key(struct walk *walk, const yaml_node_t *name, const struct 
 }
 
 /* A key may hold anything: "imap.port", "sites[]" or nothing must not pass for a path. */
-static bool is_plain_name(const char *name)
+static bool is_plain_name(const yaml_node_t *name)
 {
-    size_t len = strlen(name);
-    return len > 0 && len < SHOWN_BYTES && strcspn(name, ".[]") == len;
+    size_t len = name->data.scalar.length;
+    return len > 0 && len < SHOWN_BYTES && strcspn(text_of(name), ".[]") == len;
 }
 
 static int walk_pair(struct walk *walk, const yaml_node_t *name, const yaml_node_t *value,
@@ -251,7 +253,7 @@ static int walk_pair(struct walk *walk, const yaml_node_t *name, const yaml_node
         return expected(walk, outer->label, name, "a name before each ':'");
     }
     struct spot spot = step_in(outer, text_of(name));
-    bool plain = is_plain_name(text_of(name));
+    bool plain = is_plain_name(name);
     const struct config_key *key = plain ? config_keys_find(spot.pattern) : NULL;
     if (key == NULL && !(plain && config_keys_is_group(spot.pattern)))
         return unknown_key(walk, name, outer, &spot);
@@ -280,15 +282,29 @@ static int fail_at(const char *file, struct err *err, const yaml_mark_t *place, 
                    place->column + 1, what);
 }
 
-static int parser_error(const yaml_parser_t *parser, const char *file, struct err *err)
+/* The reader fails ahead of the parser's mark: only its byte is known. */
+static yaml_mark_t mark_of_byte(const char *yaml, size_t len, size_t offset)
+{
+    yaml_mark_t place = {0};
+    for (size_t i = 0; i < offset && i < len; i++) {
+        place.column = yaml[i] == '\n' ? 0 : place.column + 1;
+        place.line += yaml[i] == '\n';
+    }
+    return place;
+}
+
+static int parser_error(const yaml_parser_t *parser, const char *yaml, size_t len, const char *file,
+                        struct err *err)
 {
     char what[256];
-    snprintf(what, sizeof(what), "%s%s%s", parser->problem ? parser->problem : "not YAML",
-             parser->context ? " " : "", parser->context ? parser->context : "");
-    if (parser->error == YAML_READER_ERROR)
-        return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER,
-                       "%s:%zu:%zu: %s at byte %zu; write the file in UTF-8", file, parser->mark.line + 1,
-                       parser->mark.column + 1, what, parser->problem_offset);
+    const char *problem = parser->problem ? parser->problem : "not YAML";
+    if (parser->error == YAML_READER_ERROR) {
+        yaml_mark_t place = mark_of_byte(yaml, len, parser->problem_offset);
+        snprintf(what, sizeof(what), "%s; write the file in UTF-8", problem);
+        return fail_at(file, err, &place, what);
+    }
+    snprintf(what, sizeof(what), "%s%s%s", problem, parser->context ? " " : "",
+             parser->context ? parser->context : "");
     return fail_at(file, err, &parser->problem_mark, what);
 }
 
@@ -341,7 +357,7 @@ static int screen(const char *yaml, size_t len, const char *file, struct err *er
     open_parser(&parser, yaml, len);
     while (more && result == 0) {
         if (!yaml_parser_parse(&parser, &event)) {
-            result = parser_error(&parser, file, err);
+            result = parser_error(&parser, yaml, len, file, err);
             break;
         }
         const char *wrong = screen_event(&seen, &event);
@@ -380,6 +396,12 @@ static char *directory_of(const char *path)
     return directory;
 }
 
+/* Editors of other systems put one; libyaml, told that the file is UTF-8, trips over it. */
+static size_t byte_order_mark(const char *yaml, size_t len)
+{
+    return len >= 3 && memcmp(yaml, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 struct config *config_parse(const char *yaml, size_t len, const char *path, struct err *err)
 {
     struct config *config = mem_new(sizeof(*config));
@@ -387,6 +409,9 @@ struct config *config_parse(const char *yaml, size_t len, const char *path, stru
     yaml_document_t document;
     yaml_parser_t parser;
     int result = -1;
+    size_t skip = byte_order_mark(yaml, len);
+    yaml += skip;
+    len -= skip;
     config->path = str_copy(path);
     if (screen(yaml, len, path, err) < 0) {
         config_free(config);
@@ -400,7 +425,7 @@ struct config *config_parse(const char *yaml, size_t len, const char *path, stru
         result = read_document(&walk, config);
         yaml_document_delete(&document);
     } else {
-        parser_error(&parser, path, err);
+        parser_error(&parser, yaml, len, path, err);
     }
     if (result == 0)
         result = config_check_all(config, &marks, err);

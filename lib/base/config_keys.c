@@ -30,7 +30,6 @@ static const char *const log_levels[] = {"debug", "info", "warning", "error", NU
         .path = (name), .type = CONFIG_KEY_LATER_EMPTY                                                       \
     }
 
-/* clang-format off: one key is one entry, its lines in one order */
 static const struct config_key keys[] = {
     {.path = "data_dir",
      .type = CONFIG_KEY_PATH,
@@ -135,6 +134,7 @@ static const struct config_key keys[] = {
      AT(config_site, imap.proxy),
      .shown = "none",
      .wrong = config_wrong_proxy,
+     .unsaid = true,
      .help = "proxy on the way, such as `socks5h://10.1.1.1:1080`"},
     {.path = "sites[].imap.max_sessions",
      .type = CONFIG_KEY_INTEGER,
@@ -451,7 +451,6 @@ static const struct config_key keys[] = {
     LATER("smtp"),
     {.path = NULL},
 };
-/* clang-format on */
 
 const struct config_key *config_keys(void)
 {

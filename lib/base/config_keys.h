@@ -32,6 +32,7 @@ struct config_key {
     const char *unit;
     const char *const *names;           /* ENUM: ends with NULL */
     const char *(*wrong)(const char *); /* strings and items: what is wrong with it, or NULL */
+    bool unsaid;                        /* may hold a secret by mistake: errors don't repeat it (I8) */
     bool required;
     const char *help; /* LATER: what to say instead of "not supported by this version yet" */
 };

@@ -111,9 +111,11 @@ static int check_string(const struct config_key *key, const char *text, char *wh
         FAIL("is longer than %d bytes", STRING_MAX);
     if (has_control(text))
         FAIL("holds a control character; write it on one line, without tabs");
-    if (key->wrong != NULL && (wrong = key->wrong(text)) != NULL)
-        FAIL("'%.64s': %s", text, wrong);
-    return 0;
+    if (key->wrong == NULL || (wrong = key->wrong(text)) == NULL)
+        return 0;
+    if (key->unsaid)
+        FAIL("%s", wrong);
+    FAIL("'%.64s': %s", text, wrong);
 }
 
 static char *absolute(const struct config_value *value)
