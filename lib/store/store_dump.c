@@ -29,12 +29,19 @@ static int wait_for(pid_t pid, struct err *err)
                    "mariadb-dump failed (status %d), so the database is not migrated", status);
 }
 
-static int spawn_dump(const char *socket, const char *database, int out, struct err *err)
+static int spawn_dump(const struct store_place *place, int out, struct err *err)
 {
-    char *socket_option = str_format("--socket=%s", socket);
-    char *argv[] = {(char[]){"mariadb-dump"}, (char[]){"--no-defaults"},        socket_option,
-                    (char[]){"--user=root"},  (char[]){"--single-transaction"}, (char[]){"--hex-blob"},
-                    (char[]){"--"},           (char *)(uintptr_t)database,      NULL};
+    char *socket_option = str_format("--socket=%s", place->socket),
+         *user_option = str_format("--user=%s", place->user);
+    char *argv[] = {(char[]){"mariadb-dump"},
+                    (char[]){"--no-defaults"},
+                    socket_option,
+                    user_option,
+                    (char[]){"--single-transaction"},
+                    (char[]){"--hex-blob"},
+                    (char[]){"--"},
+                    place->database,
+                    NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid;
     posix_spawn_file_actions_init(&actions);
@@ -42,8 +49,10 @@ static int spawn_dump(const char *socket, const char *database, int out, struct 
     int failed = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     free(socket_option);
+    free(user_option);
     if (failed)
-        return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "mariadb-dump can't be started: %s", strerror(failed));
+        return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "mariadb-dump can't be started: %s",
+                       strerror(failed));
     return wait_for(pid, err);
 }
 
@@ -52,7 +61,7 @@ static int file_trouble(const char *path, struct err *err)
     return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: %s", path, strerror(errno));
 }
 
-static int dump_to(const char *path, const char *socket, const char *database, struct err *err)
+static int dump_to(const char *path, const struct store_place *place, struct err *err)
 {
     char *part = str_format("%s.part", path);
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), result = -1;
@@ -60,7 +69,7 @@ static int dump_to(const char *path, const char *socket, const char *database, s
         file_trouble(part, err);
         goto out;
     }
-    if (spawn_dump(socket, database, fd, err))
+    if (spawn_dump(place, fd, err))
         goto out;
     if (fsync(fd) || rename(part, path)) {
         file_trouble(path, err);
@@ -74,11 +83,11 @@ out:
     return result;
 }
 
-int store_dump(const struct config *config, const char *socket, const char *database, unsigned version,
+int store_dump(const struct config *config, const struct store_place *place, unsigned version,
                struct err *err)
 {
     char *path = str_format("%s/backup-before-%03u.sql", config->data_dir, version);
-    int result = access(path, F_OK) == 0 ? 0 : dump_to(path, socket, database, err);
+    int result = access(path, F_OK) == 0 ? 0 : dump_to(path, place, err);
     free(path);
     return result;
 }

@@ -6,9 +6,10 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "store/store_link.h"
 
 /* Writes <data_dir>/backup-before-NNN.sql (0600) with mariadb-dump; nothing if it is there. Waits for the program. */
-int store_dump(const struct config *config, const char *socket, const char *database, unsigned version,
+int store_dump(const struct config *config, const struct store_place *place, unsigned version,
                struct err *err);
 
 #endif

@@ -249,8 +249,7 @@ static int dump_before(struct migration *migration, unsigned found, unsigned ver
 {
     if (found == 0 || version <= found || migration->config->database.mode != CONFIG_DATABASE_MANAGED)
         return 0;
-    return store_dump(migration->config, migration->store->place.socket, migration->store->place.database, version,
-                      err);
+    return store_dump(migration->config, &migration->store->place, version, err);
 }
 
 static int apply_files(struct migration *migration, struct err *err)
