@@ -4,6 +4,7 @@
  */
 #include "supervisor/forward.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "supervisor/said.h"
 
@@ -35,9 +36,18 @@ static void write_line(const char *line, size_t len)
     }
 }
 
+static bool is_json(const char *line, size_t len)
+{
+    struct err err;
+    cJSON *object = json_parse_object(line, len, SAID_LINE_BYTES, &err);
+
+    cJSON_Delete(object);
+    return object != NULL;
+}
+
 void forward_own(const char *child, const char *line, size_t len, bool log_json)
 {
-    if (log_json && line[0] != '{')
+    if (log_json && !is_json(line, len))
         log_warning("a child said", LOG_STR("child", child), LOG_STR("line", line));
     else
         write_line(line, len);

@@ -29,7 +29,7 @@ routes:
 workers: {{ scanner: 1, copier: {copiers}, api: 1 }}
 api: {{ listen: "127.0.0.1:{port}" }}
 supervisor: {{ grace_seconds: {grace}, pulse_seconds: {pulse} }}
-log: {{ level: debug }}
+log: {{ level: debug, format: {format} }}
 """
 
 
@@ -80,10 +80,11 @@ class Supervised:
     def behave(self, behaviour):
         (self.bin / "behaviour.json").write_text(json.dumps(behaviour))
 
-    def configure(self, copiers=2, grace=5, pulse=6, database="managed", routes=("dr",)):
+    def configure(self, copiers=2, grace=5, pulse=6, database="managed", routes=("dr",),
+                  log_format="text"):
         lines = "".join(f"  - {{ name: {name}, from: production, to: dr }}\n" for name in routes)
         self.config.write_text(CONFIG.format(copiers=copiers, grace=grace, pulse=pulse, database=database,
-                                             routes=lines, port=self.port))
+                                             routes=lines, port=self.port, format=log_format))
 
     def start(self, *prefix):
         self.starts += 1

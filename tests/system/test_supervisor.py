@@ -1,4 +1,5 @@
 """mirror-supervisor with a real mariadbd and children that behave badly."""
+import json
 import os
 import re
 import signal
@@ -165,6 +166,17 @@ def test_a_flood_of_words_harms_nobody(supervised):
     supervised.wait_all_ready()
     assert not supervised.lines("-> killed")
     assert supervised.stop() == 0
+
+
+def test_every_line_of_a_json_log_is_json(supervised):
+    supervised.configure(log_format="json")
+    supervised.behave({"scanner": {"status": 1, "words": 'not JSON: "\x01\xff\n{"broken'}})
+    supervised.start()
+    wait_for(lambda: supervised.log().count('"event":"starting -> backoff"') >= 2, 30, supervised.log)
+    assert supervised.stop() == 0
+    events = [json.loads(line) for line in supervised.process.log.read_text().splitlines()]
+    said = {event.get("line") for event in events if event["event"] == "a child said"}
+    assert any(line.startswith("badchild copier.1 runs") for line in said)
 
 
 # ---- the end, in all its forms ----
