@@ -11,7 +11,7 @@
 #define SECONDS_SINCE(column) "TIMESTAMPDIFF(MICROSECOND, " column ", UTC_TIMESTAMP(6)) / 1000000.0"
 
 static const char status_sql[] =
-    "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, m.priority, m.equal, r.paused OR NOT r.configured, "
+    "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, r.paused OR NOT r.configured, "
     "COALESCE(m.lease_owner IS NOT NULL AND m.lease_until > UTC_TIMESTAMP(6), 0), m.wanted_seq > m.done_seq, "
     "m.verify_wanted_seq > m.verify_done_seq, m.wanted_seq, m.done_seq, m.verify_wanted_seq, m.verify_done_seq, "
     "m.source_messages, m.target_messages, m.missing_messages, m.refused_messages, m.altered_messages, "
@@ -26,8 +26,9 @@ static const char status_sql[] =
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
     "WHERE (? IS NULL OR b.number = ?) AND (? IS NULL OR r.name = ?) AND b.mailbox_id IN "
-    "(SELECT page.mailbox_id FROM (SELECT a.mailbox_id FROM mailbox a WHERE a.number > ? ORDER BY a.number LIMIT ?) "
-    "page) ORDER BY b.number, r.name";
+    "(SELECT page.mailbox_id FROM (SELECT a.mailbox_id FROM mailbox a WHERE a.number > ? AND (? IS NULL OR a.number = ?) "
+    "AND (? IS NULL OR EXISTS (SELECT 1 FROM mirror n JOIN route o ON o.route_id = n.route_id "
+    "WHERE n.mailbox_id = a.mailbox_id AND o.name = ?)) ORDER BY a.number LIMIT ?) page) ORDER BY b.number, r.name";
 
 static void read_identity(struct store_query *query, struct store_mirror_status *status)
 {
@@ -119,7 +120,9 @@ int store_mailbox_status(struct store *store, const struct store_status_filter *
     struct store_query *query = STORE_ROWS(
         store, err, status_sql, bind_text(filter->mailbox), bind_text(filter->mailbox), bind_text(filter->mailbox),
         bind_text(filter->route), bind_text(filter->route),
-        bind_text(filter->after_mailbox ? filter->after_mailbox : ""), bind_u64(filter->limit ? filter->limit : UINT32_MAX));
+        bind_text(filter->after_mailbox ? filter->after_mailbox : ""), bind_text(filter->mailbox),
+        bind_text(filter->mailbox), bind_text(filter->route), bind_text(filter->route),
+        bind_u64(filter->limit ? filter->limit : UINT32_MAX));
     while (query && store_query_next(query)) {
         struct store_mirror_status status = {0};
         read_identity(query, &status);
