@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "bus/bus.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,14 @@ static void encode_text(cJSON *object, const char *name, const char *text)
     cJSON_AddStringToObject(object, name, plain);
 }
 
+/* Written out by us: cJSON prints doubles with 15 digits where that is near enough for it. */
+static void encode_u64(cJSON *object, const char *name, uint64_t value)
+{
+    char digits[24];
+    snprintf(digits, sizeof(digits), "%" PRIu64, value);
+    cJSON_AddRawToObject(object, name, digits);
+}
+
 static void encode_field(cJSON *object, const struct job *job, const struct field *field)
 {
     const void *place = (const char *)job + field->offset;
@@ -125,7 +134,7 @@ static void encode_field(cJSON *object, const struct job *job, const struct fiel
             encode_text(object, field->name, place);
         break;
     case FIELD_U64:
-        cJSON_AddNumberToObject(object, field->name, (double)*(const uint64_t *)place);
+        encode_u64(object, field->name, *(const uint64_t *)place);
         break;
     case FIELD_U32:
         cJSON_AddNumberToObject(object, field->name, *(const uint32_t *)place);
