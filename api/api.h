@@ -37,7 +37,7 @@ struct api_request {
     size_t query_count;
     char *body; /* NUL-terminated, one byte more than body_len; never NULL */
     size_t body_len;
-    char who[65]; /* for the audit: "token@127.0.0.1" */
+    char who[65]; /* for the audit: "token@127.0.0.1"; without a token the address only */
 };
 
 struct api_answer;

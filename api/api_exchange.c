@@ -143,7 +143,7 @@ static void say_who(struct api_exchange *exchange)
                                                                  : sizeof(struct sockaddr_in);
         getnameinfo(info->client_addr, len, host, sizeof host, NULL, 0, NI_NUMERICHOST);
     }
-    snprintf(exchange->request.who, sizeof exchange->request.who, "token@%.50s", host);
+    str_into(exchange->request.who, sizeof exchange->request.who, host);
 }
 
 static enum MHD_Result take_query(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -220,6 +220,14 @@ static void check_body(struct api_exchange *exchange)
                     route->body == API_BODY_CSV ? "text/csv" : "application/json");
 }
 
+/* Whoever has the token: that is all that is known of a person. */
+static void say_token(struct api_exchange *exchange)
+{
+    char host[sizeof exchange->request.who];
+    str_into(host, sizeof host, exchange->request.who);
+    snprintf(exchange->request.who, sizeof exchange->request.who, "token@%.50s", host);
+}
+
 static void find_route(struct api_exchange *exchange)
 {
     struct api_answer *answer = &exchange->answer;
@@ -229,7 +237,11 @@ static void find_route(struct api_exchange *exchange)
     bool is_open = exchange->route && exchange->route->is_open;
     if (!is_open && !api_gate_token_is_ok(exchange->all->token, header(exchange, "Authorization"))) {
         refuse_token(exchange);
-    } else if (match == API_MATCH_NO_PATH) {
+        return;
+    }
+    if (!is_open)
+        say_token(exchange);
+    if (match == API_MATCH_NO_PATH) {
         api_problem(answer, 404, "there is nothing at this path");
     } else if (match == API_MATCH_NO_METHOD) {
         str_into(answer->allow, sizeof answer->allow, allow);

@@ -177,7 +177,8 @@ static void work(struct api_server *server, bool abandon)
     struct pollfd poll = {.fd = server->epoll_fd, .events = POLLIN};
     daemon_wait(server->exchanges.api->daemon, &poll, 1, wait_ms(server));
     MHD_run(server->mhd);
-    api_exchange_run_task(&server->exchanges, abandon);
+    if (api_exchange_run_task(&server->exchanges, abandon))
+        MHD_run(server->mhd); /* a resumed request does not wake the descriptor */
     api_exchange_cut_slow(&server->exchanges);
 }
 

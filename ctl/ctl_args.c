@@ -97,7 +97,8 @@ static int wrong_command(const struct ctl_command *commands, const char **words,
             nearest = command->name;
         }
     }
-    snprintf(error, CTL_ERROR_BYTES, "there is no command '%.*s'", 2 * MAX_NAME, words[0]);
+    bool two = count > 1 && strcmp(words[0], "mailbox") == 0;
+    snprintf(error, CTL_ERROR_BYTES, "there is no command '%.*s'", 2 * MAX_NAME, two ? both : words[0]);
     if (nearest && is_near(best, nearest))
         suggest(error, nearest);
     else if (strcmp(words[0], "mailbox") == 0)

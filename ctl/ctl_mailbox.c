@@ -163,11 +163,13 @@ static void show_mirror(const struct ctl *ctl, const cJSON *mirror)
     ctl_say("%s", "");
     ctl_say("route %s, %s -> %s: %s", ctl_text(mirror, "route"), ctl_text(mirror, "from"),
             ctl_text(mirror, "to"), ctl_text(mirror, "state"));
-    ctl_say("  messages %.0f on production, %.0f on the target; lag %s; looked at %s ago; verified %s ago",
+    double proven_age = ctl_number(mirror, "proven_age_seconds", -1);
+    double verified_age = ctl_number(mirror, "verified_age_seconds", -1);
+    ctl_say("  messages %.0f on production, %.0f on the target; lag %s; looked at %s%s; verified %s%s",
             ctl_number(messages, "source", 0), ctl_number(messages, "target", 0),
             ctl_age(ctl_number(mirror, "lag_seconds", 0), lag),
-            ctl_age(ctl_number(mirror, "proven_age_seconds", -1), proven),
-            ctl_age(ctl_number(mirror, "verified_age_seconds", -1), verified));
+            proven_age < 0 ? "never" : ctl_age(proven_age, proven), proven_age < 0 ? "" : " ago",
+            verified_age < 0 ? "never" : ctl_age(verified_age, verified), verified_age < 0 ? "" : " ago");
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(mirror, "error");
     if (cJSON_IsObject(error))
         ctl_say("  last error: %s", ctl_text(error, "text"));
