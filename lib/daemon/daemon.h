@@ -31,7 +31,8 @@ struct daemon_program {
     /* One round: waits (at most DAEMON_TICK_MS) and works. -1: an error that this process cannot work with; logged,
      * exit 1. Not called any more once draining and the step has returned. */
     int (*step)(void *state, struct err *err);
-    /* The configuration was read again (the old one is freed after the call returned). May be NULL. */
+    /* The configuration was read again: 0, and the old one is freed after the call returned; -1, and the old one stays
+     * in force (logged). May be NULL: then only the log takes it. */
     int (*reload)(void *state, const struct config *config, struct err *err);
     void (*stop)(void *state);
 };
@@ -45,7 +46,7 @@ struct bus *daemon_bus(const struct daemon *daemon);
 const char *daemon_owner(const struct daemon *daemon);
 
 /* Sends the pulse when 5 s are over since the last; call it often. `doing` (may be NULL: unchanged) is shown to
- * people, e.g. "mirror 4711 to dr: INBOX 120 of 2000". */
+ * people, e.g. "mirror 4711 to dr: INBOX 120 of 2000"; the first one after start makes READY to WORKING. */
 void daemon_tick(struct daemon *daemon, const char *doing);
 
 /* true once SIGTERM or SIGINT came: take no new work, end what is in hand at the next safe point. */
