@@ -33,7 +33,8 @@ void api_answer_fini(struct api_answer *answer)
 
 void api_store_failed(struct api *api, const struct err *err)
 {
-    if (err->scope != ERR_PROCESS)
+    /* Within the pause it is only told again what is known already: that must not make the pause longer. */
+    if (err->scope != ERR_PROCESS || clock_boot_ms() < api->store_next_try_ms)
         return;
     if (api->store_error.scope == ERR_NONE)
         log_warning("the store is away, requests are answered with 503", LOG_STR("error", err->text));
@@ -68,6 +69,7 @@ struct store *api_store(struct api *api, struct err *err)
     if (api->store_error.scope != ERR_NONE)
         log_info("the store is back");
     err_clear(&api->store_error);
+    api->store_next_try_ms = 0;
     return api->store;
 }
 

@@ -32,8 +32,8 @@ static void show_sites(const struct ctl *ctl, const cJSON *status)
 
 static void show_routes(const struct ctl *ctl, const cJSON *status)
 {
-    static const char *const titles[] = {"ROUTE",      "FROM",   "TO",  "MIRRORS", "WELL",
-                                         "PRODUCTION", "TARGET", "LAG", ""};
+    static const char *const titles[] = {"ROUTE", "FROM",   "TO",  "MIRRORS", "WELL",
+                                         "PROD",  "TARGET", "LAG", ""};
     struct ctl_table table;
     const cJSON *route;
     char lag[16];
@@ -90,8 +90,8 @@ static void add_mirror(struct ctl_table *table, const cJSON *mailbox, const cJSO
 
 static void show_mirrors(const struct ctl *ctl, const cJSON *status)
 {
-    static const char *const titles[] = {"MAILBOX", "ROUTE",  "STATE",    "PRODUCTION", "TARGET",
-                                         "LAG",     "LOOKED", "NEXT TRY", "LAST ERROR"};
+    static const char *const titles[] = {"MAILBOX", "ROUTE",  "STATE", "PROD",      "TARGET",
+                                         "LAG",     "LOOKED", "NEXT",  "LAST ERROR"};
     struct ctl_table table;
     const cJSON *mailbox, *mirror;
     ctl_table_init(&table, titles, 9, 0xf8u, 8);

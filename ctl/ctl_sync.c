@@ -19,16 +19,18 @@ enum {
     PAUSE_MS = 300,
     LONGEST_PAUSE_MS = 5000,
     AWAY_MS = 60 * 1000,
-    LINE_EVERY_MS = 5000,
+    FIRST_LINE_MS = 1000,
+    LAST_LINE_MS = 30 * 1000,
     SHOWN = 20
 };
 
 struct waiting {
     struct ctl *ctl;
     struct ctl_wait wait;
-    int64_t began_ms, away_since_ms, line_at_ms;
-    size_t line_open; /* when the last plain line was printed */
-    cJSON *last;      /* the mailboxes as last seen: {"mailboxes": […]} */
+    int64_t began_ms, away_since_ms;
+    int64_t line_at_ms, line_pause_ms; /* plain lines come ever more seldom */
+    size_t line_open;                  /* when the last plain line was printed */
+    cJSON *last;                       /* the mailboxes as last seen: {"mailboxes": […]} */
 };
 
 static double seconds_now(const struct waiting *waiting)
@@ -129,6 +131,20 @@ static bool ask_round(struct waiting *waiting)
 
 /* ---- showing it ---- */
 
+static void show_line(struct waiting *waiting)
+{
+    char text[256];
+    int64_t now = clock_boot_ms(), pause = waiting->line_pause_ms;
+    if (now < waiting->line_at_ms || waiting->line_open == waiting->wait.open)
+        return;
+    pause = pause == 0 ? FIRST_LINE_MS : pause * 3 / 2 < LAST_LINE_MS ? pause * 3 / 2 : LAST_LINE_MS;
+    waiting->line_pause_ms = pause;
+    waiting->line_at_ms = now + pause;
+    waiting->line_open = waiting->wait.open;
+    puts(ctl_wait_figures(&waiting->wait, seconds_now(waiting), text, sizeof text));
+    fflush(stdout);
+}
+
 static void show_progress(struct waiting *waiting)
 {
     struct ctl *ctl = waiting->ctl;
@@ -141,15 +157,7 @@ static void show_progress(struct waiting *waiting)
         fflush(stdout);
         return;
     }
-    bool changed = waiting->line_open != waiting->wait.open;
-    if (clock_boot_ms() < waiting->line_at_ms || !changed)
-        return;
-    waiting->line_at_ms = clock_boot_ms() + LINE_EVERY_MS;
-    waiting->line_open = waiting->wait.open;
-    /* Without room for a bar: figures only. */
-    puts(ctl_wait_line(&waiting->wait, seconds_now(waiting), 70, text, sizeof text) +
-         (*text == '[' ? strcspn(text, "]") + 3 : 0));
-    fflush(stdout);
+    show_line(waiting);
 }
 
 static const cJSON *find_mirror(const cJSON *last, const struct ctl_wait_mirror *wanted)

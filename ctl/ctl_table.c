@@ -13,7 +13,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { GAP = 2, LEAST_SHRUNK = 8 };
+enum { GAP = 2, LEAST_SHRUNK = 12, LEAST_OF_ALL = 3 };
 
 void ctl_table_init(struct ctl_table *table, const char *const *titles, size_t columns, unsigned right,
                     size_t shrinking)
@@ -143,26 +143,44 @@ const char *ctl_table_colour(enum ctl_colour colour)
     return codes[colour];
 }
 
+static size_t width_of_column(const struct ctl_table *table, size_t column)
+{
+    size_t width = ctl_table_width(table->titles[column]);
+    for (size_t row = 0; row < table->rows; row++) {
+        const char *text = table->cells[row * table->columns + column].text;
+        size_t now = text ? ctl_table_width(text) : 0;
+        width = now > width ? now : width;
+    }
+    return width;
+}
+
+/* Takes up to `over` places from a column, which keeps `least`. Returns what is still over. */
+static size_t shrink(size_t *column, size_t over, size_t least)
+{
+    size_t can = *column > least ? *column - least : 0;
+    size_t take = can < over ? can : over;
+    *column -= take;
+    return over - take;
+}
+
 static void measure(const struct ctl_table *table, size_t widths[CTL_TABLE_COLUMNS], size_t width)
 {
     size_t total = 0;
     for (size_t column = 0; column < table->columns; column++) {
-        widths[column] = ctl_table_width(table->titles[column]);
-        for (size_t row = 0; row < table->rows; row++) {
-            const char *text = table->cells[row * table->columns + column].text;
-            size_t now = text ? ctl_table_width(text) : 0;
-            if (now > widths[column])
-                widths[column] = now;
-        }
+        widths[column] = width_of_column(table, column);
         total += widths[column] + (column > 0 ? GAP : 0);
     }
-    if (width == 0 || total <= width)
-        return;
-    size_t *shrunk = &widths[table->shrinking];
-    size_t over = total - width;
-    *shrunk = *shrunk > over + LEAST_SHRUNK ? *shrunk - over
-              : *shrunk < LEAST_SHRUNK      ? *shrunk
-                                            : LEAST_SHRUNK;
+    size_t over = width > 0 && total > width ? total - width : 0;
+    over = shrink(&widths[table->shrinking], over, LEAST_SHRUNK);
+    while (over > 0) { /* a narrow terminal: the widest gives, place by place */
+        size_t widest = 0;
+        for (size_t column = 1; column < table->columns; column++)
+            if (widths[column] > widths[widest])
+                widest = column;
+        if (widths[widest] <= LEAST_OF_ALL)
+            return;
+        over = shrink(&widths[widest], over, widths[widest] - 1);
+    }
 }
 
 static void add_blanks(struct buf *out, size_t count)

@@ -123,19 +123,25 @@ static void draw_bar(char *bar, size_t places, size_t done, size_t total)
     bar[places] = '\0';
 }
 
+char *ctl_wait_figures(const struct ctl_wait *wait, double seconds, char *text, size_t size)
+{
+    unsigned whole = seconds > 0 ? (unsigned)seconds : 0;
+    snprintf(text, size, "%zu/%zu mirrors  %.0f messages  %.0f/s  %u:%02u", wait->count - wait->open,
+             wait->count, wait->copied, seconds >= 1 ? wait->copied / seconds : wait->copied, whole / 60,
+             whole % 60);
+    return text;
+}
+
 char *ctl_wait_line(const struct ctl_wait *wait, double seconds, size_t width, char *text, size_t size)
 {
     char bar[41], figures[160];
-    size_t done = wait->count - wait->open;
-    unsigned whole = seconds > 0 ? (unsigned)seconds : 0;
-    snprintf(figures, sizeof figures, "%zu/%zu mirrors  %.0f messages  %.0f/s  %u:%02u", done, wait->count,
-             wait->copied, seconds >= 1 ? wait->copied / seconds : wait->copied, whole / 60, whole % 60);
+    ctl_wait_figures(wait, seconds, figures, sizeof figures);
     size_t room = width > strlen(figures) + 4 ? width - strlen(figures) - 4 : 0;
     if (room < 8) {
         snprintf(text, size, "%.*s", (int)width, figures);
         return text;
     }
-    draw_bar(bar, room < 40 ? room : 40, done, wait->count);
+    draw_bar(bar, room < 40 ? room : 40, wait->count - wait->open, wait->count);
     snprintf(text, size, "[%s]  %s", bar, figures);
     return text;
 }

@@ -45,6 +45,8 @@ void ctl_wait_counted(struct ctl_wait *wait);
  * not. */
 enum ctl_wait_end ctl_wait_judge(const cJSON *mirror, bool verify, double seq, double failing_seconds);
 
+/* "12/20 mirrors  345 messages  28/s  0:12". Returns `text`. */
+char *ctl_wait_figures(const struct ctl_wait *wait, double seconds, char *text, size_t size);
 /* "[=====>     ] 12/20 mirrors  345 messages  28/s  0:12", at most `width` places. Returns `text`. */
 char *ctl_wait_line(const struct ctl_wait *wait, double seconds, size_t width, char *text, size_t size);
 

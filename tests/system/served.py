@@ -1,0 +1,229 @@
+"""mirror-api alone, with a private database; the test plays scanner and copier, by SQL."""
+import http.client
+import json
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from helpers import BIN, free_port, wait_for  # noqa: E402
+from standin.guard import Guarded  # noqa: E402
+from standin.mariadb import MariaDB  # noqa: E402
+from standin.product import yaml_text  # noqa: E402
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def problem(self, status):
+        """Asserts that it is a problem document with that status, and returns its detail."""
+        assert self.status == status, (self.status, self.body)
+        assert self.headers["Content-Type"] == "application/problem+json"
+        assert self.json["status"] == status and self.json["title"] and self.json["type"] == "about:blank"
+        return self.json["detail"]
+
+
+class Served:
+    """The program, its configuration and its database."""
+
+    def __init__(self, folder, database, **api):
+        self.folder, self.database = Path(folder), database
+        self.config, self.log_file = self.folder / "mirror.yaml", self.folder / "api.log"
+        self.port = free_port()
+        self.settings = {
+            "data_dir": str(database.data_dir),
+            "sites": [self.site("production", 9), self.site("dr", 10), self.site("branch", 11)],
+            "routes": [{"name": "dr", "from": "production", "to": "dr", "target_lag_minutes": 5},
+                       {"name": "branch", "from": "production", "to": "branch"}],
+            "api": {"listen": f"127.0.0.1:{self.port}", **api},
+            "log": {"level": "debug"},
+        }
+        for name in ("production", "dr", "branch"):
+            path = self.folder / f"{name}.secret"
+            path.touch(0o600)
+            path.write_text("secret\n")
+        self.write()
+        self.guard = None
+        self.tls = None
+
+    @staticmethod
+    def site(name, port):
+        return {"name": name, "imap": {"host": "127.0.0.1", "port": port, "tls": "never"},
+                "trusted_server": {"name": "mirror", "password_file": f"{name}.secret"}}
+
+    def write(self):
+        self.config.write_text(yaml_text(self.settings) + "\n")
+
+    # --- the process ---
+
+    def migrate(self):
+        (self.database.data_dir / "run").mkdir(0o700, exist_ok=True)
+        subprocess.run([BIN / "mirror-supervisor", "--config", self.config, "--migrate"], check=True, timeout=60,
+                       capture_output=True)
+        return self
+
+    def start(self):
+        self.guard = Guarded([BIN / "mirror-api", "--config", self.config, "--instance", "0"], self.log_file)
+        wait_for(lambda: self.answers() or not self.guard.alive(), 20, self.log)
+        assert self.guard.alive(), self.log()
+        return self
+
+    def answers(self):
+        try:
+            return self.ask("GET", "/health/live", token=None).status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        status, left = self.guard.stop(30)
+        self.guard = None
+        assert not left
+        return status
+
+    def end(self):
+        if self.guard:
+            self.guard.kill()
+            self.guard = None
+
+    def log(self):
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def complaints(self):
+        return [line for line in self.log().splitlines()
+                if " error " in line[:40] or " warning " in line[:40]]
+
+    # --- asking ---
+
+    @property
+    def token_file(self):
+        return self.database.data_dir / "api.token"
+
+    @property
+    def token(self):
+        return self.token_file.read_text().strip()
+
+    def connection(self, timeout=20):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method, path, body=None, token="", headers=None, timeout=20):
+        """`body`: a dict is sent as JSON. `token` "": the right one; None: none."""
+        headers = dict(headers or {})
+        if token is not None:
+            headers.setdefault("Authorization", f"Bearer {token or self.token}")
+        if isinstance(body, dict):
+            body = json.dumps(body)
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        connection = self.connection(timeout)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def csv(self, text):
+        body = text.encode() if isinstance(text, str) else text
+        return self.ask("POST", "/api/v1/import", body, headers={"Content-Type": "text/csv"}, timeout=120)
+
+    def raw(self, data, timeout=20):
+        """What comes back for these bytes, until the end of the stream."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout) as sock:
+            sock.sendall(data)
+            got = b""
+            while True:
+                try:
+                    piece = sock.recv(65536)
+                except ConnectionResetError:
+                    return got
+                if not piece:
+                    return got
+                got += piece
+
+    def ctl(self, *arguments, stdin=None, timeout=60):
+        return subprocess.run([BIN / "mirrorctl", "--config", self.config, *map(str, arguments)], input=stdin,
+                              capture_output=True, text=True, timeout=timeout, check=False)
+
+    # --- the store ---
+
+    def sql(self, statement):
+        return [line.split("\t") for line in self.database.sql(statement, "mirror").splitlines()]
+
+    def mirrored(self, mailbox, where="1", **columns):
+        """What a copier writes after a whole pass: equal, proven now; further columns as given."""
+        values = {"done_seq": "wanted_seq", "verify_done_seq": "verify_wanted_seq", "equal": "1",
+                  "proven_at": "UTC_TIMESTAMP(6)", "behind_since": "NULL", "error": "''", "fail_count": "0",
+                  "source_messages": "3", "target_messages": "3", **columns}
+        text = ", ".join(f"{name} = {value}" for name, value in values.items())
+        self.sql(f"UPDATE mirror SET {text} WHERE mailbox_id = (SELECT mailbox_id FROM mailbox WHERE number = "
+                 f"'{mailbox}') AND {where}")
+
+
+class Scanner:
+    """The scanner's end of the pipe `requests`: a PULL socket of ZeroMQ (ZMTP 3.0) bound where the API connects."""
+
+    def __init__(self, data_dir):
+        self.path = next_requests_socket(Path(data_dir))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        self.listener.settimeout(20)
+        self.sock = None
+
+    def close(self):
+        if self.sock:
+            self.sock.close()
+        self.listener.close()
+        self.path.unlink(missing_ok=True)
+
+    def _read(self, count):
+        got = b""
+        while len(got) < count:
+            piece = self.sock.recv(count - len(got))
+            if not piece:
+                raise EOFError
+            got += piece
+        return got
+
+    def accept(self):
+        self.sock, _ = self.listener.accept()
+        self.sock.settimeout(20)
+        self.sock.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
+        self._read(64)
+        ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"PULL"
+        self.sock.sendall(bytes([4, len(ready)]) + ready)
+        self._frame()
+
+    def _frame(self):
+        flags = self._read(1)[0]
+        size = struct.unpack(">Q", self._read(8))[0] if flags & 2 else self._read(1)[0]
+        return self._read(size)
+
+    def job(self):
+        return json.loads(self._frame())
+
+
+def next_requests_socket(data_dir):
+    run = data_dir / "run"
+    run.mkdir(0o700, exist_ok=True)
+    return run / "requests.0"
+
+
+def tls_context(ca_file):
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.check_hostname = False
+    return context
+
+
+__all__ = ["Answer", "MariaDB", "Scanner", "Served", "tls_context"]

@@ -1,0 +1,330 @@
+"""mirrorctl against a real mirror-api and database; the test plays copier and scanner, by SQL."""
+import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import threading
+import time
+from fcntl import ioctl
+
+import pytest
+
+from helpers import BIN, wait_for
+from served import MariaDB, Served
+
+
+@pytest.fixture(scope="module")
+def database():
+    with MariaDB() as running:
+        yield running
+
+
+@pytest.fixture
+def api(database, workdir):
+    served = Served(workdir, database).migrate().start()
+    served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM worker; UPDATE route SET paused = 0")
+    yield served
+    served.end()
+
+
+@pytest.fixture
+def workers(api):
+    for number in range(5):
+        program = "scanner" if number == 4 else "copier"
+        api.sql(f"INSERT INTO worker VALUES ('w{number}', '{program}', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 60 "
+                "SECOND, '')")
+
+
+def on_terminal(api, *arguments, columns=60, while_running=None):
+    """(exit status, bytes on the terminal)."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(BIN / "mirrorctl", ["mirrorctl", "--config", str(api.config), *arguments],
+                  {"TERM": "xterm", "PATH": "/usr/bin"})
+    ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    output = b""
+    while True:
+        if select.select([fd], [], [], 30)[0]:
+            try:
+                piece = os.read(fd, 65536)
+            except OSError:
+                break
+            output += piece
+            if not piece:
+                break
+        else:
+            break
+        if while_running:
+            while_running(output)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output
+
+
+def plain(text):
+    return re.sub(r"\033\[[0-9;]*[mK]", "", text)
+
+
+# --- exit codes and words ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, words", [
+    ((), "--help lists the commands"), (("statu",), "Did you mean 'status'?"),
+    (("mailbox", "lst"), "Did you mean 'mailbox list'?"), (("status", "--jsn"), "Did you mean '--json'?"),
+    (("why",), "usage: mirrorctl why MAILBOX"), (("status", "--wait"), "status takes no --wait"),
+    (("mailbox", "import", "/nothing/there"), "No such file"),
+])
+def test_wrong_use(api, arguments, words):
+    done = api.ctl(*arguments)
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
+
+
+def test_wrong_values(api):
+    for arguments in (("mailbox", "add", "a b"), ("mailbox", "add", "1", "--priority", "9"), ("sync", "a b"),
+                      ("mailbox", "add", "1", "--priority", "x"), ("mailbox", "add", "1", "--route", "nowhere")):
+        done = api.ctl(*arguments)
+        assert done.returncode == 2 and done.stderr.startswith("mirrorctl: "), done
+    for arguments in (("mailbox", "show", "77"), ("why", "77"), ("mailbox", "remove", "77"), ("sync", "77"),
+                      ("pause", "nowhere")):
+        done = api.ctl(*arguments)
+        assert done.returncode == 1 and "77" in done.stderr + "77", done
+
+
+def test_help_and_version(api):
+    everything = subprocess.run([BIN / "mirrorctl", "--help"], capture_output=True, text=True, check=True).stdout
+    for command in ("mailbox import", "sync", "why", "resume", "--token-file"):
+        assert command in everything
+    assert "--deep" in subprocess.run([BIN / "mirrorctl", "verify", "-h"], capture_output=True, text=True, check=True).stdout
+    assert re.match(r"mirrorctl \d", subprocess.run([BIN / "mirrorctl", "--version"], capture_output=True, text=True,
+                                                    check=True).stdout)
+
+
+def test_not_reachable_and_not_allowed(api, workdir):
+    url = f"http://127.0.0.1:{api.port}"
+    token = workdir / "token"
+    token.touch(0o600)
+    token.write_text("0" * 64 + "\n")
+
+    def elsewhere(*arguments):
+        return subprocess.run([BIN / "mirrorctl", *map(str, arguments)], capture_output=True, text=True, timeout=30,
+                              check=False)
+
+    done = elsewhere("--url", url, "--token-file", token, "status")
+    assert done.returncode == 3 and "not allowed" in done.stderr
+    token.write_text(api.token + "\n")
+    assert elsewhere("--url", url + "/", "--token-file", token, "mailbox", "list").returncode == 0
+    workdir.chmod(0o755)
+    token.chmod(0o644)
+    done = elsewhere("--url", url, "--token-file", token, "status")
+    assert done.returncode == 3 and str(token) in done.stderr
+    token.chmod(0o600)
+    done = elsewhere("--url", "http://192.0.2.1:8080", "--token-file", token, "status")
+    assert done.returncode == 3 and "unprotected" in done.stderr, "the token must not be sent in the clear"
+    assert elsewhere("--url", "ftp://127.0.0.1", "--token-file", token, "status").returncode == 3
+    assert elsewhere("--config", workdir / "none.yaml", "status").returncode == 3
+    api.stop()
+    done = api.ctl("status")
+    assert done.returncode == 3 and "not reachable" in done.stderr
+
+
+def test_database_away(api):
+    api.database.kill()
+    try:
+        done = api.ctl("status")
+        assert done.returncode == 3 and "store" in done.stderr
+    finally:
+        api.database.start()
+
+
+# --- mailboxes --------------------------------------------------------------------------------------------------------
+
+def test_mailboxes(api):
+    done = api.ctl("mailbox", "list")
+    assert done.returncode == 0 and "mailbox add" in done.stdout
+    done = api.ctl("mailbox", "add", "1001", "--name", "Jörg Winter", "--cos", "12", "--priority", "2", "--route", "dr")
+    assert done.returncode == 0 and "1001: added" in done.stdout and "production -> dr" in done.stdout
+    row = api.ctl("mailbox", "list").stdout.splitlines()[1]
+    assert row.split() == ["1001", "Jörg", "Winter", "12", "2", "dr", "new"]
+    assert "Jörg Winter, class of service 12, priority 2" in api.ctl("mailbox", "show", "1001").stdout
+    assert json.loads(api.ctl("mailbox", "show", "1001", "--json").stdout)["number"] == "1001"
+    done = api.ctl("mailbox", "remove", "1001", "--yes")
+    assert done.returncode == 0 and "copies on the targets stay" in done.stdout
+    assert json.loads(api.ctl("mailbox", "list", "--json").stdout) == {"mailboxes": []}
+
+
+def test_a_person_is_asked_before_removal(api):
+    api.ctl("mailbox", "add", "1001")
+    status, said = on_terminal_answering(api, b"n\n", "mailbox", "remove", "1001")
+    assert status == 1 and b"[y/N]" in said and b"nothing was done" in said
+    status, _ = on_terminal_answering(api, b"y\n", "mailbox", "remove", "1001")
+    assert status == 0
+
+
+def on_terminal_answering(api, answer, *arguments):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(BIN / "mirrorctl", ["mirrorctl", "--config", str(api.config), *arguments], {"TERM": "xterm"})
+    os.write(fd, answer)
+    output = b""
+    try:
+        while piece := os.read(fd, 65536):
+            output += piece
+    except OSError:
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output
+
+
+def test_import(api, workdir):
+    file = workdir / "mailboxes.csv"
+    file.write_text("mailbox,name\n1001,Ann\n1002,Bob\n1001,twice\nx y,\n")
+    done = api.ctl("mailbox", "import", file)
+    assert done.returncode == 1
+    assert "line 4, mailbox 1001: mailbox 1001 stands in line 2 already" in done.stdout
+    assert "line 5, mailbox x y:" in done.stdout and "2 added, 0 changed, 0 unchanged, 2 refused" in done.stdout
+    done = api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n")
+    assert done.returncode == 0 and "1 unchanged" in done.stdout
+    assert len(json.loads(api.ctl("mailbox", "import", file, "--json").stdout)["lines"]) == 4
+    assert api.ctl("mailbox", "import", "-", stdin="").returncode == 2
+
+
+def test_many_pages(api):
+    api.csv("mailbox,routes\n" + "".join(f"{number},dr\n" for number in range(10000, 11234)))
+    assert len(json.loads(api.ctl("mailbox", "list", "--json").stdout)["mailboxes"]) == 1234
+    assert len(api.ctl("mailbox", "list").stdout.splitlines()) == 1235
+
+
+# --- status and why ---------------------------------------------------------------------------------------------------
+
+def test_status(api, workers):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    assert api.ctl("status").returncode == 1, "new: nothing is mirrored yet"
+    api.mirrored("1001")
+    done = api.ctl("status")
+    assert done.returncode == 0, done
+    row = next(line for line in done.stdout.splitlines() if line.startswith("1001"))
+    assert row.split()[:5] == ["1001", "dr", "equal", "3", "3"]
+    assert "1 of 1 mirrors are well" in done.stdout and "\033" not in done.stdout
+    status = json.loads(api.ctl("status", "--json", "--route", "dr").stdout)
+    assert status["mailboxes"][0]["mirrors"][0]["state"] == "equal" and status["mirrors"]["well"] == 1
+    api.mirrored("1001", proven_at="UTC_TIMESTAMP(6) - INTERVAL 1 HOUR")
+    done = api.ctl("status")
+    assert done.returncode == 1 and "not looked at" in done.stdout and "60m" in done.stdout
+    api.mirrored("1001")
+    api.sql("DELETE FROM worker WHERE program = 'scanner'")
+    assert api.ctl("status").returncode == 1, "no scanner lives"
+
+
+def test_status_fits_the_terminal(api, workers):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.mirrored("1001", error="'LOGIN: NO \033]0;owned\007 a long answer in the words of a server that goes on and on'",
+                 error_at="UTC_TIMESTAMP(6)", fail_count="1", done_seq="0")
+    for columns in (70, 100):
+        status, output = on_terminal(api, "status", columns=columns)
+        text = output.decode()
+        assert status == 1 and "\033[31mfailing\033[0m" in text and "…" in text
+        assert max(len(line) for line in plain(text).splitlines()) <= columns
+        assert "\007" not in text and "\033]" not in text, "a server's words must not steer the terminal"
+    why = api.ctl("why", "1001")
+    assert why.returncode == 1 and "\033" not in why.stdout and "The last try failed" in why.stdout
+
+
+def test_why(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.mirrored("1001", equal="0", refused_keywords="'$Unopened'", gone_messages="2")
+    done = api.ctl("why", "1001")
+    assert done.returncode == 1
+    for words in ("production -> dr (route dr): not equal", "$Unopened", "The target's: dr.", "2 messages gone"):
+        assert words in done.stdout, done.stdout
+    assert json.loads(api.ctl("why", "1001", "--json").stdout)["mirrors"][0]["state"] == "not equal"
+    api.mirrored("1001", refused_keywords="''")
+    assert api.ctl("why", "1001").returncode == 0
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+def later(seconds, action):
+    thread = threading.Timer(seconds, action)
+    thread.start()
+    return thread
+
+
+def test_sync_without_waiting(api):
+    api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n1002\n")
+    done = api.ctl("sync")
+    assert done.returncode == 0 and "2 mailboxes, 4 mirrors" in done.stdout
+    done = api.ctl("sync", "1001", "77")
+    assert done.returncode == 1 and "77 is not subscribed" in done.stderr
+
+
+def test_sync_waits_for_the_numbers(api):
+    api.ctl("mailbox", "add", "1001")
+    api.mirrored("1001")
+    later(1, lambda: api.mirrored("1001", "route_id = (SELECT route_id FROM route WHERE name = 'dr')",
+                                  copied_messages="copied_messages + 30"))
+    second = later(2.5, lambda: api.mirrored("1001"))
+    began = time.monotonic()
+    done = api.ctl("sync", "1001", "--wait")
+    assert done.returncode == 0 and time.monotonic() - began > 2, done
+    assert "2 of 2 mirrors equal; 30 messages copied" in done.stdout
+    assert "\r" not in done.stdout and "1/2 mirrors" in done.stdout, "plain lines where there is no terminal"
+    second.join()
+    later(0.5, lambda: api.mirrored("1001"))
+    end = json.loads(api.ctl("sync", "--wait", "--json").stdout)
+    assert end["well"] is True and end["mirrors"] == 2 and end["mailboxes"][0]["number"] == "1001"
+
+
+def test_sync_tells_what_is_not_well(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    later(0.5, lambda: api.mirrored("1001", equal="0", refused_messages="1"))
+    done = api.ctl("sync", "--wait")
+    assert done.returncode == 1 and "1001 on route dr: not equal" in done.stdout and "mirrorctl why" in done.stdout
+
+
+def test_waiting_ends_where_a_person_is_needed(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.ctl("pause", "dr", "--reason", "upgrade of the backup")
+    done = api.ctl("sync", "--wait", "--timeout", "30")
+    assert done.returncode == 1 and "paused" in done.stdout
+    assert "running" in api.ctl("resume", "dr").stdout
+    done = api.ctl("sync", "--wait", "--timeout", "1")
+    assert done.returncode == 1 and "not done within 1 s" in done.stderr
+    later(1, lambda: api.ask("DELETE", "/api/v1/mailboxes/1001"))
+    done = api.ctl("sync", "--wait", "--timeout", "30")
+    assert done.returncode == 1 and "removed" in done.stdout
+
+
+def test_verify(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.mirrored("1001")
+    later(0.5, lambda: api.mirrored("1001", verify_differences="0", verified_at="UTC_TIMESTAMP(6)"))
+    done = api.ctl("verify", "--wait", "--deep")
+    assert done.returncode == 0 and "1 of 1 mirrors verified without a difference" in done.stdout, done
+    later(0.5, lambda: api.mirrored("1001", verify_differences="2", verified_at="UTC_TIMESTAMP(6)",
+                                    verify_report="'INBOX: 2 missing'"))
+    assert api.ctl("verify", "1001", "--wait").returncode == 1
+    assert "INBOX: 2 missing" in api.ctl("why", "1001").stdout
+
+
+def test_waiting_survives_a_restart_of_the_api(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    waiter = subprocess.Popen([BIN / "mirrorctl", "--config", api.config, "sync", "--wait"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: "POST path=/api/v1/sync" in api.log(), 10, "the sync is asked for")
+    api.stop()
+    time.sleep(1)  # it asks in vain meanwhile
+    api.start()
+    api.mirrored("1001")
+    output, _ = waiter.communicate(timeout=30)
+    assert waiter.returncode == 0, output
+
+
+def test_progress_bar(api):
+    api.ctl("mailbox", "add", "1001")
+    later(1, lambda: api.mirrored("1001", "route_id = (SELECT route_id FROM route WHERE name = 'dr')"))
+    later(2, lambda: api.mirrored("1001"))
+    status, output = on_terminal(api, "sync", "--wait", columns=80)
+    text = output.decode()
+    assert status == 0 and re.search(r"\r\[=+>? *\]  1/2 mirrors  \d+ messages  \d+/s  0:0\d\033\[K", text), text
+    assert "2 of 2 mirrors equal" in text
+    assert max(len(part) for part in re.split(r"[\r\n]+", plain(text))) <= 80
