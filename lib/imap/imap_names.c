@@ -40,15 +40,23 @@ static int hex_byte(const char *text, size_t len)
 
 /* ---- levels that a server cannot hold ---- */
 
+/* "2e" for '.': lower case only, since "_2E" is another name than "_2e". */
+static bool is_code(const char *text, size_t len, char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char byte = (unsigned char)c;
+    return len >= 2 && text[0] == digits[byte >> 4] && text[1] == digits[byte & 15];
+}
+
 /* How many bytes an escape takes at `text`, or 0: "_XX" with the delimiter's code, after any number of "5f". */
 static size_t escape_length(const char *text, size_t len, char delimiter)
 {
     size_t i = 1;
     if (len < 3 || text[0] != '_')
         return 0;
-    while (hex_byte(text + i, len - i) == '_')
+    while (is_code(text + i, len - i, '_'))
         i += 2;
-    return hex_byte(text + i, len - i) == (unsigned char)delimiter ? i + 2 : 0;
+    return is_code(text + i, len - i, delimiter) ? i + 2 : 0;
 }
 
 /* Levels that most servers refuse whole, and how they are written instead. Where '.' is the delimiter, its own escape
@@ -78,7 +86,7 @@ static const char *level_written(const char *written, size_t len, char delimiter
     size_t skip = 1;
     if (len < 3 || written[0] != '_')
         return NULL;
-    while (hex_byte(written + skip, len - skip) == '_')
+    while (is_code(written + skip, len - skip, '_'))
         skip += 2;
     for (size_t i = 0; i < UNHOLDABLE_COUNT; i++)
         if (is_text(written + skip, len - skip, unholdable[i].written + 1) && (i == 0 || delimiter != '.'))
@@ -99,7 +107,7 @@ static int add_neutral_byte(struct buf *name, char c, bool broken)
 static int add_neutral_level(struct buf *name, const char *level, size_t len, char delimiter, bool broken)
 {
     const char *whole = level_written(level, len, delimiter);
-    if (whole && hex_byte(level + 1, len - 1) != '_')
+    if (whole && !is_code(level + 1, len - 1, '_'))
         return buf_add_str(name, whole);
     if (whole) {
         if (buf_add(name, "_", 1) != 0) /* "_5f00" is "_00" */
@@ -149,7 +157,10 @@ char *imap_names_from_wire(const char *wire, size_t len, char delimiter)
         if (buf_add(&name, "/", 1) != 0)
             goto out;
     }
-    neutral = str_copy(str_equal_nocase(buf_data(&name), "INBOX") ? "INBOX" : buf_data(&name));
+    if (buf_len(&name) == 0) /* all that stood there was the spelling of an empty level */
+        neutral = str_copy("%5F00");
+    else
+        neutral = str_copy(str_equal_nocase(buf_data(&name), "INBOX") ? "INBOX" : buf_data(&name));
 out:
     buf_fini(&name);
     return neutral;

@@ -196,6 +196,7 @@ def canonical(flags):
 def marks_of(production, mailbox):
     """[(folder, {STATUS item: text}, digest of flags in hex)]."""
     connection = production.imap(mailbox)
+    connection.noop()
     found = []
     for line in connection.list()[1]:
         name = line.decode().rsplit(" ", 1)[1].strip('"')
