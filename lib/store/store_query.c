@@ -167,12 +167,18 @@ static void cache_drop(struct store *store, struct statement *statement)
     *statement = cache->statements[--cache->count];
 }
 
-/* A failed statement is prepared anew next time: whatever was wrong with it, it is not kept. */
+/* A failed statement is prepared anew next time: whatever was wrong with it, it is not kept. An error that comes in place
+ * of a row (a deadlock of a locking read, a lost connection) stands with the connection only: libmariadb 3.3 does not copy
+ * it to the statement. */
 static int statement_fail(struct store *store, struct statement *statement, struct err *err)
 {
     char words[512];
     unsigned number = mysql_stmt_errno(statement->handle);
     str_into(words, sizeof(words), mysql_stmt_error(statement->handle));
+    if (number == 0) {
+        number = mysql_errno(store->mysql);
+        str_into(words, sizeof(words), mysql_error(store->mysql));
+    }
     cache_drop(store, statement);
     return store_link_fail(store, number, words, err);
 }

@@ -111,8 +111,10 @@ static void claim_all(struct store_fixture *fixture, const char *owner)
     struct store_claim claim;
     int empty = 0;
     while (store && empty < 20) {
-        if (store_mirror_claim(store, &fixture->config, owner, &claim, &err))
+        if (store_mirror_claim(store, &fixture->config, owner, &claim, &err)) {
+            fprintf(stderr, "%s: %s\n", owner, err.text);
             _exit(1);
+        }
         empty = claim.lease.mirror_id ? 0 : empty + 1;
         if (empty)
             usleep(10000);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "store/store_folder.h"
 #include "store/store_look.h"
+#include "store/store_query.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>
@@ -289,6 +290,20 @@ static void test_killed_connections(void **state)
     assert_int_equal((int)count_of(&work, "message"), 5);
 }
 
+/* As a deadlock of a locking read does: it has its number, and is not taken for silence. */
+static void test_error_in_place_of_a_row(void **state)
+{
+    FIXTURE_OR_SKIP(state);
+    struct work work = begin(*state);
+    store_fixture_mailboxes(work.fixture, 2, "dr");
+    assert_null(STORE_ROWS(work.fixture->store, &err,
+                           "SELECT (SELECT f.mirror_id FROM mirror f WHERE f.mirror_id >= m.mirror_id) FROM mirror m "
+                           "WHERE m.mirror_id > ? ORDER BY m.mirror_id DESC",
+                           bind_u64(0)));
+    assert_non_null(strstr(err.text, "(1242)"));
+    ASSERT_OK(store_ping(work.fixture->store, &err));
+}
+
 /* The COMMIT never arrived: read back as not done, and done again. */
 static void test_lost_commit_is_repeated(void **state)
 {
@@ -396,6 +411,7 @@ int main(void)
         TEST(test_folder_of_another_mirror),
         TEST(test_intents_are_settled),
         TEST(test_killed_connections),
+        TEST(test_error_in_place_of_a_row),
         TEST(test_away_and_back),
         TEST_PROXY(test_lost_commit_is_repeated),
         TEST_PROXY(test_lost_answer_is_read_back),
