@@ -39,7 +39,8 @@ int store_check_version(struct store *store, struct err *err);
 int store_config_apply(struct store *store, const struct config *config, struct err *err);
 
 /* ---- workers (store_worker.c) ---- */
-int store_worker_seen(struct store *store, const char *owner, const char *program, const char *doing, struct err *err);
+int store_worker_seen(struct store *store, const char *owner, const char *program, const char *doing,
+                      struct err *err);
 int store_worker_gone(struct store *store, const char *owner, struct err *err);
 /* Copiers seen within the last 30 s. */
 int store_worker_count(struct store *store, const char *program, uint32_t *count_out, struct err *err);

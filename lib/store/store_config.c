@@ -23,22 +23,25 @@ static int apply_site(struct store *store, const struct config_site *site, struc
     uint32_t site_id;
     if (find_site(store, site->name, &site_id, err) || site_id)
         return site_id ? 0 : -1;
-    return STORE_EXEC(store, err, "INSERT IGNORE INTO site (name) VALUES (?)", bind_text(site->name)) < 0 ? -1 : 0;
+    return STORE_EXEC(store, err, "INSERT IGNORE INTO site (name) VALUES (?)", bind_text(site->name)) < 0 ? -1
+                                                                                                          : 0;
 }
 
 /* What is recorded of a mirror is true of its two sites only. */
-static int check_unused(struct store *store, const struct config_route *route, uint32_t route_id, struct err *err)
+static int check_unused(struct store *store, const struct config_route *route, uint32_t route_id,
+                        struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err, "SELECT EXISTS (SELECT 1 FROM mirror WHERE route_id = ?)",
-                                           bind_u64(route_id));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT EXISTS (SELECT 1 FROM mirror WHERE route_id = ?)", bind_u64(route_id));
     bool used = query && store_query_next(query) && store_query_bool(query);
     if (store_query_end(query, err))
         return -1;
     if (!used)
         return 0;
-    return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER,
-                   "route '%s' had other sites before, and mailboxes are mirrored by it: give the new route a new name",
-                   route->name);
+    return err_set(
+        err, ERR_PROCESS, ERR_RETRY_NEVER,
+        "route '%s' had other sites before, and mailboxes are mirrored by it: give the new route a new name",
+        route->name);
 }
 
 struct route_row {
@@ -48,7 +51,8 @@ struct route_row {
 static int find_route(struct store *store, const char *name, struct route_row *row, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
-        store, err, "SELECT route_id, from_site_id, to_site_id FROM route WHERE name = ? FOR UPDATE", bind_text(name));
+        store, err, "SELECT route_id, from_site_id, to_site_id FROM route WHERE name = ? FOR UPDATE",
+        bind_text(name));
     *row = (struct route_row){0};
     if (query && store_query_next(query)) {
         row->route_id = store_query_u32(query);
@@ -69,11 +73,13 @@ static int apply_route(struct store *store, const struct config_route *route, st
     if (row.route_id && (row.from != from || row.to != to) && check_unused(store, route, row.route_id, err))
         return -1;
     if (row.route_id)
-        rows = STORE_EXEC(store, err,
-                          "UPDATE route SET from_site_id = ?, to_site_id = ?, configured = 1 WHERE route_id = ?",
-                          bind_u64(from), bind_u64(to), bind_u64(row.route_id));
+        rows =
+            STORE_EXEC(store, err,
+                       "UPDATE route SET from_site_id = ?, to_site_id = ?, configured = 1 WHERE route_id = ?",
+                       bind_u64(from), bind_u64(to), bind_u64(row.route_id));
     else
-        rows = STORE_EXEC(store, err, "INSERT IGNORE INTO route (name, from_site_id, to_site_id) VALUES (?, ?, ?)",
+        rows = STORE_EXEC(store, err,
+                          "INSERT IGNORE INTO route (name, from_site_id, to_site_id) VALUES (?, ?, ?)",
                           bind_text(route->name), bind_u64(from), bind_u64(to));
     return rows < 0 ? -1 : 0;
 }
@@ -87,7 +93,8 @@ static int drop_others(struct store *store, const struct config *config, struct 
         uint32_t route_id = store_query_u32(query);
         if (config_route_find(config, store_query_text(query)))
             continue;
-        if (STORE_EXEC(store, err, "UPDATE route SET configured = 0 WHERE route_id = ?", bind_u64(route_id)) < 0)
+        if (STORE_EXEC(store, err, "UPDATE route SET configured = 0 WHERE route_id = ?", bind_u64(route_id)) <
+            0)
             result = -1;
     }
     return store_query_end(query, result ? NULL : err) || result ? -1 : 0;
@@ -98,7 +105,9 @@ static int begin_anew(struct store *store, struct err *err)
 {
     if (STORE_EXEC(store, err, "UPDATE site SET login_state = 'unproven' WHERE login_state = 'proven'") < 0)
         return -1;
-    return STORE_EXEC(store, err, "DELETE FROM worker WHERE seen_at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY") < 0 ? -1 : 0;
+    return STORE_EXEC(store, err, "DELETE FROM worker WHERE seen_at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY") < 0
+               ? -1
+               : 0;
 }
 
 static int apply_body(struct store *store, void *context, struct err *err)

@@ -25,14 +25,17 @@ struct finishing {
 };
 
 #define RELEASE "lease_owner = NULL, lease_until = NULL, pushed_at = NULL "
-#define WELL "fail_count = 0, error = '', error_scope = '', error_side = '', error_at = NULL, error_since = NULL, " \
-             "next_try_at = NULL, "
+#define WELL                                                                                                 \
+    "fail_count = 0, error = '', error_scope = '', error_side = '', error_at = NULL, error_since = NULL, "   \
+    "next_try_at = NULL, "
 
-static int set_figures(struct store *store, uint64_t mirror_id, const struct store_mirror_figures *f, struct err *err)
+static int set_figures(struct store *store, uint64_t mirror_id, const struct store_mirror_figures *f,
+                       struct err *err)
 {
     int64_t rows = STORE_EXEC(
         store, err,
-        "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages = ?, "
+        "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages "
+        "= ?, "
         "altered_messages = ?, gone_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, "
         "refused_keywords = ?, copied_messages = copied_messages + ?, copied_bytes = copied_bytes + ? "
         "WHERE mirror_id = ?",
@@ -44,35 +47,42 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
     return rows < 0 ? -1 : 0;
 }
 
-static int set_verified(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+static int set_verified(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
+                        struct err *err)
 {
     int64_t rows = STORE_EXEC(
         store, err,
         "UPDATE mirror SET verify_deep = verify_deep AND verify_wanted_seq > ?, verify_done_seq = ?, "
         "verified_at = UTC_TIMESTAMP(6), verify_differences = ?, verify_report = ? WHERE mirror_id = ?",
-        bind_u64(finish->verify_wanted_seq), bind_u64(finish->verify_wanted_seq), bind_u64(finish->verify_differences),
-        bind_cut(finish->verify_report, REPORT_MAX_BYTES), bind_u64(mirror_id));
+        bind_u64(finish->verify_wanted_seq), bind_u64(finish->verify_wanted_seq),
+        bind_u64(finish->verify_differences), bind_cut(finish->verify_report, REPORT_MAX_BYTES),
+        bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
 }
 
 /* Priority: the mailbox's own again, 9 if only a verification is left; what was wanted meanwhile keeps its urgency. A
  * recheck that came due after the claim is still to be done. */
-static int set_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+static int set_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
+                    struct err *err)
 {
-    int64_t rows = STORE_EXEC(
-        store, err,
-        "UPDATE mirror SET priority = IF(wanted_seq > ?, priority, IF(verify_wanted_seq > verify_done_seq, 9, "
-        "(SELECT b.priority FROM mailbox b WHERE b.mailbox_id = mirror.mailbox_id))), "
-        "behind_since = IF(wanted_seq > ?, COALESCE(wanted_at, UTC_TIMESTAMP(6)), NULL), "
-        "wanted_at = IF(wanted_seq > ?, wanted_at, NULL), done_seq = ?, equal = ?, proven_at = UTC_TIMESTAMP(6), "
-        "recheck_target_at = IF(recheck_target_at <= claimed_at, NULL, recheck_target_at), target_suspect = 0, "
-        "due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
-        bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq),
-        bind_u64(finish->wanted_seq), bind_bool(finish->equal), bind_u64(mirror_id));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE mirror SET priority = IF(wanted_seq > ?, priority, IF(verify_wanted_seq > "
+                   "verify_done_seq, 9, "
+                   "(SELECT b.priority FROM mailbox b WHERE b.mailbox_id = mirror.mailbox_id))), "
+                   "behind_since = IF(wanted_seq > ?, COALESCE(wanted_at, UTC_TIMESTAMP(6)), NULL), "
+                   "wanted_at = IF(wanted_seq > ?, wanted_at, NULL), done_seq = ?, equal = ?, proven_at = "
+                   "UTC_TIMESTAMP(6), "
+                   "recheck_target_at = IF(recheck_target_at <= claimed_at, NULL, recheck_target_at), "
+                   "target_suspect = 0, "
+                   "due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
+                   bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq), bind_u64(finish->wanted_seq),
+                   bind_u64(finish->wanted_seq), bind_bool(finish->equal), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
 }
 
-static int finish_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish, struct err *err)
+static int finish_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
+                       struct err *err)
 {
     if (finish->figures && set_figures(store, mirror_id, finish->figures, err))
         return -1;
@@ -84,7 +94,8 @@ static int finish_done(struct store *store, uint64_t mirror_id, const struct sto
 /* It got something done, so an error of before is over. */
 static int finish_yielded(struct store *store, uint64_t mirror_id, struct err *err)
 {
-    return STORE_EXEC(store, err, "UPDATE mirror SET due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
+    return STORE_EXEC(store, err,
+                      "UPDATE mirror SET due_at = UTC_TIMESTAMP(6), " WELL RELEASE "WHERE mirror_id = ?",
                       bind_u64(mirror_id)) < 0
                ? -1
                : 0;
@@ -110,7 +121,8 @@ static int finish_failed(struct store *store, uint64_t mirror_id, const struct e
         store, err,
         "UPDATE mirror SET fail_count = fail_count + 1, error = ?, error_scope = ?, error_side = ?, "
         "error_at = UTC_TIMESTAMP(6), error_since = COALESCE(error_since, UTC_TIMESTAMP(6)), "
-        "due_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, next_try_at = due_at, " RELEASE "WHERE mirror_id = ?",
+        "due_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, next_try_at = due_at, " RELEASE
+        "WHERE mirror_id = ?",
         bind_cut(why->text, 800), bind_text(err_scope_name(why->scope)), bind_text(err_side_name(why->side)),
         bind_u64((uint64_t)(delay * 1e6)), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
@@ -131,8 +143,8 @@ static int finish_body(struct store *store, void *context, struct err *err)
     return finish_failed(store, mirror_id, finishing->finish->error, err);
 }
 
-int store_mirror_finish(struct store *store, const struct store_lease *lease, const struct store_finish *finish,
-                        struct err *err)
+int store_mirror_finish(struct store *store, const struct store_lease *lease,
+                        const struct store_finish *finish, struct err *err)
 {
     struct finishing finishing = {.lease = lease, .finish = finish};
     return store_tx_fenced(store, lease, finish_body, &finishing, err);
@@ -149,13 +161,14 @@ static int recheck_body(struct store *store, void *context, struct err *err)
     return STORE_EXEC(store, err,
                       "UPDATE mirror SET recheck_target_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND "
                       "WHERE mirror_id = ?",
-                      bind_u64((uint64_t)(rechecking->minutes * 60e6)), bind_u64(rechecking->lease->mirror_id)) < 0
+                      bind_u64((uint64_t)(rechecking->minutes * 60e6)),
+                      bind_u64(rechecking->lease->mirror_id)) < 0
                ? -1
                : 0;
 }
 
-int store_mirror_recheck_later(struct store *store, const struct store_lease *lease, double late_command_minutes,
-                               struct err *err)
+int store_mirror_recheck_later(struct store *store, const struct store_lease *lease,
+                               double late_command_minutes, struct err *err)
 {
     struct rechecking rechecking = {.lease = lease, .minutes = late_command_minutes};
     return store_tx_fenced(store, lease, recheck_body, &rechecking, err);

@@ -63,13 +63,14 @@ static void read_folder(struct store_query *query, struct store_folder *folder)
     folder->ghosts = store_query_u32(query);
 }
 
-int store_folder_list(struct store *store, uint64_t mirror_id, struct store_folder **folders_out, size_t *count_out,
-                      struct err *err)
+int store_folder_list(struct store *store, uint64_t mirror_id, struct store_folder **folders_out,
+                      size_t *count_out, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT f.folder_id, f.name, f.target_name, f.source_uidvalidity, f.source_uidnext, f.source_exists, "
-        "f.source_unseen, f.source_highestmodseq, f.source_flags_digest, f.target_uidvalidity, f.target_uidnext, "
+        "f.source_unseen, f.source_highestmodseq, f.source_flags_digest, f.target_uidvalidity, "
+        "f.target_uidnext, "
         "f.target_exists, f.target_highestmodseq, f.source_gone_at IS NOT NULL, f.foreign_messages, "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'open'), "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'ghost') "
@@ -102,8 +103,8 @@ static int check_names(const char *name, const char *target_name, struct err *er
 {
     if (strlen(name) <= NAME_MAX_BYTES && strlen(target_name) <= NAME_MAX_BYTES)
         return 0;
-    return err_set(err, ERR_FOLDER, ERR_RETRY_NEVER, "the folder's name has over %d bytes: %.80s...", NAME_MAX_BYTES,
-                   name);
+    return err_set(err, ERR_FOLDER, ERR_RETRY_NEVER, "the folder's name has over %d bytes: %.80s...",
+                   NAME_MAX_BYTES, name);
 }
 
 static int add_body(struct store *store, void *context, struct err *err)
@@ -118,14 +119,15 @@ static int add_body(struct store *store, void *context, struct err *err)
     if (naming->folder_id)
         return 0;
     if (STORE_EXEC(store, err, "INSERT INTO folder (mirror_id, name, target_name) VALUES (?, ?, ?)",
-                   bind_u64(naming->lease->mirror_id), bind_text(naming->name), bind_text(naming->target_name)) < 0)
+                   bind_u64(naming->lease->mirror_id), bind_text(naming->name),
+                   bind_text(naming->target_name)) < 0)
         return -1;
     naming->folder_id = store_query_insert_id(store);
     return 0;
 }
 
-int store_folder_add(struct store *store, const struct store_lease *lease, const char *name, const char *target_name,
-                     uint64_t *folder_id_out, struct err *err)
+int store_folder_add(struct store *store, const struct store_lease *lease, const char *name,
+                     const char *target_name, uint64_t *folder_id_out, struct err *err)
 {
     struct naming naming = {.lease = lease, .name = name, .target_name = target_name};
     if (check_names(name, target_name, err) || store_tx_fenced(store, lease, add_body, &naming, err))
@@ -137,15 +139,16 @@ int store_folder_add(struct store *store, const struct store_lease *lease, const
 static int rename_body(struct store *store, void *context, struct err *err)
 {
     const struct naming *naming = context;
-    return STORE_EXEC(store, err, "UPDATE folder SET name = ?, target_name = ? WHERE folder_id = ? AND mirror_id = ?",
+    return STORE_EXEC(store, err,
+                      "UPDATE folder SET name = ?, target_name = ? WHERE folder_id = ? AND mirror_id = ?",
                       bind_text(naming->name), bind_text(naming->target_name), bind_u64(naming->folder_id),
                       bind_u64(naming->lease->mirror_id)) < 0
                ? -1
                : 0;
 }
 
-int store_folder_rename(struct store *store, const struct store_lease *lease, uint64_t folder_id, const char *name,
-                        const char *target_name, struct err *err)
+int store_folder_rename(struct store *store, const struct store_lease *lease, uint64_t folder_id,
+                        const char *name, const char *target_name, struct err *err)
 {
     struct naming naming = {.lease = lease, .folder_id = folder_id, .name = name, .target_name = target_name};
     if (check_names(name, target_name, err))
@@ -168,14 +171,17 @@ static int marks_body(struct store *store, void *context, struct err *err)
         store, err,
         "UPDATE folder SET source_uidvalidity = ?, source_uidnext = ?, source_exists = ?, source_unseen = ?, "
         "source_highestmodseq = ?, source_flags_digest = ?, target_uidvalidity = ?, target_uidnext = ?, "
-        "target_exists = ?, target_highestmodseq = ?, foreign_messages = ? WHERE folder_id = ? AND mirror_id = ?",
-        bind_u64_if(m->source_uidvalidity != 0, m->source_uidvalidity), bind_u64_if(m->has_source, m->source_uidnext),
-        bind_u64_if(m->has_source, m->source_exists), bind_u64_if(m->has_source, m->source_unseen),
+        "target_exists = ?, target_highestmodseq = ?, foreign_messages = ? WHERE folder_id = ? AND mirror_id "
+        "= ?",
+        bind_u64_if(m->source_uidvalidity != 0, m->source_uidvalidity),
+        bind_u64_if(m->has_source, m->source_uidnext), bind_u64_if(m->has_source, m->source_exists),
+        bind_u64_if(m->has_source, m->source_unseen),
         bind_u64_if(m->has_source_modseq, m->source_highestmodseq),
         bind_bytes_if(m->has_flags_digest, m->source_flags_digest, DIGEST_BYTES),
-        bind_u64_if(m->target_uidvalidity != 0, m->target_uidvalidity), bind_u64_if(m->has_target, m->target_uidnext),
-        bind_u64_if(m->has_target, m->target_exists), bind_u64_if(m->has_target_modseq, m->target_highestmodseq),
-        bind_u64(marking->foreign_messages), bind_u64(marking->folder_id), bind_u64(marking->lease->mirror_id));
+        bind_u64_if(m->target_uidvalidity != 0, m->target_uidvalidity),
+        bind_u64_if(m->has_target, m->target_uidnext), bind_u64_if(m->has_target, m->target_exists),
+        bind_u64_if(m->has_target_modseq, m->target_highestmodseq), bind_u64(marking->foreign_messages),
+        bind_u64(marking->folder_id), bind_u64(marking->lease->mirror_id));
     return rows < 0 ? -1 : 0;
 }
 
@@ -198,10 +204,12 @@ struct parting {
 static int gone_body(struct store *store, void *context, struct err *err)
 {
     const struct parting *parting = context;
-    return STORE_EXEC(store, err,
-                      "UPDATE folder SET source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL) "
-                      "WHERE folder_id = ? AND mirror_id = ?",
-                      bind_bool(parting->gone), bind_u64(parting->folder_id), bind_u64(parting->lease->mirror_id)) < 0
+    return STORE_EXEC(
+               store, err,
+               "UPDATE folder SET source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL) "
+               "WHERE folder_id = ? AND mirror_id = ?",
+               bind_bool(parting->gone), bind_u64(parting->folder_id),
+               bind_u64(parting->lease->mirror_id)) < 0
                ? -1
                : 0;
 }
@@ -226,21 +234,24 @@ static int forget_body(struct store *store, void *context, struct err *err)
 {
     const struct parting *parting = context;
     if (parting->side == STORE_SOURCE)
-        return forget_side(store, parting,
-                           "UPDATE folder SET source_uidvalidity = ?, source_uidnext = NULL, source_exists = NULL, "
-                           "source_unseen = NULL, source_highestmodseq = NULL, source_flags_digest = NULL "
-                           "WHERE folder_id = ? AND mirror_id = ?",
-                           "UPDATE message SET source_uid = NULL WHERE folder_id = ? AND source_uid IS NOT NULL", err);
-    return forget_side(store, parting,
-                       "UPDATE folder SET target_uidvalidity = ?, target_uidnext = NULL, target_exists = NULL, "
-                       "target_highestmodseq = NULL WHERE folder_id = ? AND mirror_id = ?",
-                       "UPDATE message SET target_uid = NULL WHERE folder_id = ? AND target_uid IS NOT NULL", err);
+        return forget_side(
+            store, parting,
+            "UPDATE folder SET source_uidvalidity = ?, source_uidnext = NULL, source_exists = NULL, "
+            "source_unseen = NULL, source_highestmodseq = NULL, source_flags_digest = NULL "
+            "WHERE folder_id = ? AND mirror_id = ?",
+            "UPDATE message SET source_uid = NULL WHERE folder_id = ? AND source_uid IS NOT NULL", err);
+    return forget_side(
+        store, parting,
+        "UPDATE folder SET target_uidvalidity = ?, target_uidnext = NULL, target_exists = NULL, "
+        "target_highestmodseq = NULL WHERE folder_id = ? AND mirror_id = ?",
+        "UPDATE message SET target_uid = NULL WHERE folder_id = ? AND target_uid IS NOT NULL", err);
 }
 
 int store_folder_forget_uids(struct store *store, const struct store_lease *lease, uint64_t folder_id,
                              enum store_side side, uint32_t uidvalidity, struct err *err)
 {
-    struct parting parting = {.lease = lease, .folder_id = folder_id, .side = side, .uidvalidity = uidvalidity};
+    struct parting parting = {
+        .lease = lease, .folder_id = folder_id, .side = side, .uidvalidity = uidvalidity};
     return store_tx_fenced(store, lease, forget_body, &parting, err);
 }
 
@@ -255,9 +266,9 @@ struct committing {
 /* The epoch guards the mirror; this guards that the folder is one of it. */
 static int check_folder(struct store *store, const struct committing *committing, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err, "SELECT 1 FROM folder WHERE folder_id = ? AND mirror_id = ?",
-        bind_u64(committing->change->folder_id), bind_u64(committing->lease->mirror_id));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT 1 FROM folder WHERE folder_id = ? AND mirror_id = ?",
+                   bind_u64(committing->change->folder_id), bind_u64(committing->lease->mirror_id));
     bool there = query && store_query_next(query);
     if (store_query_end(query, err))
         return -1;
@@ -271,13 +282,14 @@ static int check_folder(struct store *store, const struct committing *committing
 static int commit_body(struct store *store, void *context, struct err *err)
 {
     const struct committing *committing = context;
-    if (check_folder(store, committing, err) || store_message_write(store, committing->change, committing->new_ids, err))
+    if (check_folder(store, committing, err) ||
+        store_message_write(store, committing->change, committing->new_ids, err))
         return -1;
     return store_intent_settle(store, committing->change, err);
 }
 
-int store_folder_commit(struct store *store, const struct store_lease *lease, const struct store_change *change,
-                        struct err *err)
+int store_folder_commit(struct store *store, const struct store_lease *lease,
+                        const struct store_change *change, struct err *err)
 {
     struct committing committing = {.lease = lease, .change = change};
     committing.new_ids = mem_new((change->message_count + 1) * sizeof(*committing.new_ids));

@@ -34,9 +34,9 @@ struct store_folder {
 enum store_message_state { STORE_MESSAGE_MIRRORED, STORE_MESSAGE_REFUSED, STORE_MESSAGE_LOST };
 
 struct store_message {
-    uint64_t message_id;  /* 0: new */
-    uint32_t source_uid;  /* 0: NULL */
-    uint32_t target_uid;  /* 0: NULL */
+    uint64_t message_id; /* 0: new */
+    uint32_t source_uid; /* 0: NULL */
+    uint32_t target_uid; /* 0: NULL */
     enum store_message_state state;
     bool altered;
     bool source_gone;
@@ -46,11 +46,11 @@ struct store_message {
     uint8_t raw_sha256[DIGEST_BYTES], normal_sha256[DIGEST_BYTES], header_sha256[DIGEST_BYTES];
     uint64_t target_size;
     uint8_t target_sha256[DIGEST_BYTES]; /* raw, as read back */
-    char *flags_written;  /* canonical text; never NULL in what is read */
+    char *flags_written;                 /* canonical text; never NULL in what is read */
     char *flags_refused;
     uint32_t times_lost, fail_count;
-    bool try_due;         /* refused: next_try_at has come */
-    char *error;          /* may be NULL */
+    bool try_due; /* refused: next_try_at has come */
+    char *error;  /* may be NULL */
 };
 
 struct store_intent {
@@ -72,23 +72,24 @@ void store_message_fini(struct store_message *message);
 void store_intent_list_free(struct store_intent *intents, size_t count);
 
 /* ---- reading ---- */
-int store_folder_list(struct store *store, uint64_t mirror_id, struct store_folder **folders_out, size_t *count_out,
-                      struct err *err);
+int store_folder_list(struct store *store, uint64_t mirror_id, struct store_folder **folders_out,
+                      size_t *count_out, struct err *err);
 /* Ordered by source_uid, NULLs last. */
 int store_message_list(struct store *store, uint64_t folder_id, struct store_message **messages_out,
                        size_t *count_out, struct err *err);
 /* Open ones and ghosts, ordered by intent_id. */
-int store_intent_list(struct store *store, uint64_t folder_id, struct store_intent **intents_out, size_t *count_out,
-                      struct err *err);
+int store_intent_list(struct store *store, uint64_t folder_id, struct store_intent **intents_out,
+                      size_t *count_out, struct err *err);
 
 /* ---- writing, fenced ---- */
 /* New folder row; *folder_id_out. If (mirror, name) is there already its id is returned. */
-int store_folder_add(struct store *store, const struct store_lease *lease, const char *name, const char *target_name,
-                     uint64_t *folder_id_out, struct err *err);
-int store_folder_rename(struct store *store, const struct store_lease *lease, uint64_t folder_id, const char *name,
-                        const char *target_name, struct err *err);
+int store_folder_add(struct store *store, const struct store_lease *lease, const char *name,
+                     const char *target_name, uint64_t *folder_id_out, struct err *err);
+int store_folder_rename(struct store *store, const struct store_lease *lease, uint64_t folder_id,
+                        const char *name, const char *target_name, struct err *err);
 int store_folder_set_marks(struct store *store, const struct store_lease *lease, uint64_t folder_id,
-                           const struct store_folder_marks *marks, uint32_t foreign_messages, struct err *err);
+                           const struct store_folder_marks *marks, uint32_t foreign_messages,
+                           struct err *err);
 int store_folder_set_gone(struct store *store, const struct store_lease *lease, uint64_t folder_id, bool gone,
                           struct err *err);
 /* UIDVALIDITY of a side changed: all UIDs of that side become NULL, the side's marks too, and its uidvalidity is set
@@ -98,8 +99,8 @@ int store_folder_forget_uids(struct store *store, const struct store_lease *leas
                              enum store_side side, uint32_t uidvalidity, struct err *err);
 
 /* Before a batch: its intents, committed (I3). Fills intent_id. */
-int store_intent_add(struct store *store, const struct store_lease *lease, struct store_intent *intents, size_t count,
-                     struct err *err);
+int store_intent_add(struct store *store, const struct store_lease *lease, struct store_intent *intents,
+                     size_t count, struct err *err);
 
 /*
  * One transaction of the copier: messages inserted (message_id 0) or updated whole by message_id, intents removed
@@ -117,7 +118,7 @@ struct store_change {
     double late_command_minutes;
     double retry_seconds; /* REFUSED ones: next_try_at = now + this (growing with fail_count by the caller) */
 };
-int store_folder_commit(struct store *store, const struct store_lease *lease, const struct store_change *change,
-                        struct err *err);
+int store_folder_commit(struct store *store, const struct store_lease *lease,
+                        const struct store_change *change, struct err *err);
 
 #endif

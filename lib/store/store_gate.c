@@ -68,7 +68,8 @@ static void accept_login(struct store_gate *gate, const char *mailbox)
     str_into(gate->last_good, sizeof(gate->last_good), mailbox);
 }
 
-static bool refuse_login(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox, bool probe)
+static bool refuse_login(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox,
+                         bool probe)
 {
     gate->troubles = 0;
     /* One that is refused is no proof of the site any more: it may have been removed. */
@@ -87,8 +88,8 @@ static bool refuse_login(struct store_gate *gate, const struct store_gate_rules 
     return false;
 }
 
-bool store_gate_result(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox, bool probe,
-                       enum store_gate_result result)
+bool store_gate_result(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox,
+                       bool probe, enum store_gate_result result)
 {
     switch (result) {
     case STORE_GATE_ACCEPTED:

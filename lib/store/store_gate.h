@@ -46,8 +46,8 @@ enum store_gate_verdict store_gate_admit(struct store_gate *gate, const struct s
 enum store_gate_result { STORE_GATE_ACCEPTED, STORE_GATE_REFUSED, STORE_GATE_NOT_ASKED };
 
 /* What a login's end makes of it. Returns true if it stopped the site just now. */
-bool store_gate_result(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox, bool probe,
-                       enum store_gate_result result);
+bool store_gate_result(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox,
+                       bool probe, enum store_gate_result result);
 
 /* A new secret: everything begins again. */
 void store_gate_reopen(struct store_gate *gate);

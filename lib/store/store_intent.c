@@ -32,15 +32,16 @@ static void read_intent(struct store_query *query, struct store_intent *intent)
     intent->ghost_over = store_query_bool(query);
 }
 
-int store_intent_list(struct store *store, uint64_t folder_id, struct store_intent **intents_out, size_t *count_out,
-                      struct err *err)
+int store_intent_list(struct store *store, uint64_t folder_id, struct store_intent **intents_out,
+                      size_t *count_out, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT intent_id, folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, header_sha256, flags, "
-        "target_uidvalidity, target_uidnext, state = 'ghost', "
-        "state = 'ghost' AND ghost_until <= UTC_TIMESTAMP(6) FROM intent WHERE folder_id = ? ORDER BY intent_id",
-        bind_u64(folder_id));
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT intent_id, folder_id, source_uidvalidity, source_uid, "
+                                           "internal_date, size_bytes, header_sha256, flags, "
+                                           "target_uidvalidity, target_uidnext, state = 'ghost', "
+                                           "state = 'ghost' AND ghost_until <= UTC_TIMESTAMP(6) FROM intent "
+                                           "WHERE folder_id = ? ORDER BY intent_id",
+                                           bind_u64(folder_id));
     struct store_intent *intents = NULL;
     size_t count = 0;
     if (query)
@@ -64,16 +65,19 @@ struct noting {
     size_t count;
 };
 
-static int insert(struct store *store, const struct store_lease *lease, struct store_intent *intent, struct err *err)
+static int insert(struct store *store, const struct store_lease *lease, struct store_intent *intent,
+                  struct err *err)
 {
-    if (STORE_EXEC(store, err,
-                   "INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, "
-                   "header_sha256, flags, target_uidvalidity, target_uidnext, lease_epoch, created_at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))",
-                   bind_u64(intent->folder_id), bind_u64(intent->source_uidvalidity), bind_u64(intent->source_uid),
-                   bind_i64(intent->internal_date), bind_u64(intent->size_bytes),
-                   bind_bytes(intent->header_sha256, DIGEST_BYTES), bind_text(intent->flags ? intent->flags : ""),
-                   bind_u64(intent->target_uidvalidity), bind_u64(intent->target_uidnext), bind_u64(lease->epoch)) < 0)
+    if (STORE_EXEC(
+            store, err,
+            "INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, "
+            "header_sha256, flags, target_uidvalidity, target_uidnext, lease_epoch, created_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))",
+            bind_u64(intent->folder_id), bind_u64(intent->source_uidvalidity), bind_u64(intent->source_uid),
+            bind_i64(intent->internal_date), bind_u64(intent->size_bytes),
+            bind_bytes(intent->header_sha256, DIGEST_BYTES), bind_text(intent->flags ? intent->flags : ""),
+            bind_u64(intent->target_uidvalidity), bind_u64(intent->target_uidnext),
+            bind_u64(lease->epoch)) < 0)
         return err_prefix(err, "intent for UID %u", intent->source_uid);
     intent->intent_id = store_query_insert_id(store);
     return 0;
@@ -88,8 +92,8 @@ static int add_body(struct store *store, void *context, struct err *err)
     return 0;
 }
 
-int store_intent_add(struct store *store, const struct store_lease *lease, struct store_intent *intents, size_t count,
-                     struct err *err)
+int store_intent_add(struct store *store, const struct store_lease *lease, struct store_intent *intents,
+                     size_t count, struct err *err)
 {
     struct noting noting = {.lease = lease, .intents = intents, .count = count};
     return count == 0 ? 0 : store_tx_fenced(store, lease, add_body, &noting, err);
@@ -97,14 +101,15 @@ int store_intent_add(struct store *store, const struct store_lease *lease, struc
 
 static int drop(struct store *store, uint64_t intent_id, uint64_t folder_id, struct err *err)
 {
-    return STORE_EXEC(store, err, "DELETE FROM intent WHERE intent_id = ? AND folder_id = ?", bind_u64(intent_id),
-                      bind_u64(folder_id)) < 0
+    return STORE_EXEC(store, err, "DELETE FROM intent WHERE intent_id = ? AND folder_id = ?",
+                      bind_u64(intent_id), bind_u64(folder_id)) < 0
                ? -1
                : 0;
 }
 
 /* One that is a ghost already keeps its time. */
-static int make_ghost(struct store *store, uint64_t intent_id, const struct store_change *change, struct err *err)
+static int make_ghost(struct store *store, uint64_t intent_id, const struct store_change *change,
+                      struct err *err)
 {
     return STORE_EXEC(store, err,
                       "UPDATE intent SET state = 'ghost', "

@@ -18,7 +18,8 @@
 
 /* TIME_ZONE and sql_mode first: all else depends on them. */
 static const char session_sql[] =
-    "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+    "SET time_zone = '+00:00', sql_mode = "
+    "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
     "autocommit = 1, tx_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = 4, lock_wait_timeout = 8, "
     "group_concat_max_len = 65536";
 
@@ -151,7 +152,8 @@ int store_link_run(struct store *store, const char *sql, struct err *err)
 
 static void set_options(MYSQL *mysql, const struct store_place *place)
 {
-    const unsigned connect_seconds = place->host_count > 1 ? STORE_CALL_SECONDS / 2 : STORE_CALL_SECONDS, off = 0;
+    const unsigned connect_seconds = place->host_count > 1 ? STORE_CALL_SECONDS / 2 : STORE_CALL_SECONDS,
+                   off = 0;
     const my_bool on = 1;
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_seconds);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &place->answer_seconds);
@@ -185,7 +187,8 @@ static int split_host(const char *text, char **host_out, uint32_t *port_out, str
 }
 
 /* FOUND_ROWS: an UPDATE tells how many rows matched, also if it changed nothing. */
-static int connect_mysql(struct store *store, const char *host, uint32_t port, const char *password, struct err *err)
+static int connect_mysql(struct store *store, const char *host, uint32_t port, const char *password,
+                         struct err *err)
 {
     const struct store_place *place = &store->place;
     if (mysql_real_connect(store->mysql, host, place->user, password, place->database, port, place->socket,

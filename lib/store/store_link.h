@@ -28,7 +28,7 @@ struct store_place {
     char **hosts;
     size_t host_count;
     char *user, *password_file, *tls_ca_file;
-    char *database;       /* NULL: none is chosen (migrations) */
+    char *database; /* NULL: none is chosen (migrations) */
     unsigned answer_seconds;
 };
 

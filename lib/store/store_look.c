@@ -33,15 +33,16 @@ static void read_look(struct store_query *query, const char *site, struct store_
 
 static int choose(struct store *store, struct looking *looking, uint32_t site_id, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT l.mailbox_id, l.site_id, (SELECT b.number FROM mailbox b WHERE b.mailbox_id = l.mailbox_id), l.asked, "
-        "l.full_look_at IS NULL OR l.full_look_at <= UTC_TIMESTAMP(6), l.fail_count, "
-        "TIMESTAMPDIFF(SECOND, l.changed_at, UTC_TIMESTAMP(6)) FROM look l FORCE INDEX (due) "
-        "WHERE l.site_id = ? AND l.due_at <= UTC_TIMESTAMP(6) "
-        "AND (l.lease_until IS NULL OR l.lease_until <= UTC_TIMESTAMP(6)) "
-        "ORDER BY l.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
-        bind_u64(site_id), bind_u64(looking->max));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT l.mailbox_id, l.site_id, (SELECT b.number FROM mailbox b WHERE b.mailbox_id = "
+                   "l.mailbox_id), l.asked, "
+                   "l.full_look_at IS NULL OR l.full_look_at <= UTC_TIMESTAMP(6), l.fail_count, "
+                   "TIMESTAMPDIFF(SECOND, l.changed_at, UTC_TIMESTAMP(6)) FROM look l FORCE INDEX (due) "
+                   "WHERE l.site_id = ? AND l.due_at <= UTC_TIMESTAMP(6) "
+                   "AND (l.lease_until IS NULL OR l.lease_until <= UTC_TIMESTAMP(6)) "
+                   "ORDER BY l.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
+                   bind_u64(site_id), bind_u64(looking->max));
     looking->count = 0;
     while (query && store_query_next(query))
         read_look(query, looking->site, &looking->looks[looking->count++]);
@@ -67,11 +68,12 @@ static int claim_body(struct store *store, void *context, struct err *err)
     if (find_site(store, looking->site, &site_id, err) || choose(store, looking, site_id, err))
         return -1;
     for (int i = 0; i < looking->count; i++)
-        if (STORE_EXEC(store, err,
-                       "UPDATE look SET asked = 0, lease_owner = ?, "
-                       "lease_until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE mailbox_id = ? AND site_id = ?",
-                       bind_text(looking->owner), bind_u64(looking->lease_seconds),
-                       bind_u64(looking->looks[i].mailbox_id), bind_u64(site_id)) < 0)
+        if (STORE_EXEC(
+                store, err,
+                "UPDATE look SET asked = 0, lease_owner = ?, "
+                "lease_until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE mailbox_id = ? AND site_id = ?",
+                bind_text(looking->owner), bind_u64(looking->lease_seconds),
+                bind_u64(looking->looks[i].mailbox_id), bind_u64(site_id)) < 0)
             return -1;
     return 0;
 }
@@ -95,7 +97,9 @@ struct looked {
 
 #define OF_LOOK "WHERE mailbox_id = ? AND site_id = ? AND lease_owner = ?"
 /* Asked again while it was looked at: due at once. */
-#define RELEASE "due_at = IF(asked, due_at, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND), lease_owner = NULL, lease_until = NULL "
+#define RELEASE                                                                                              \
+    "due_at = IF(asked, due_at, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND), lease_owner = NULL, "            \
+    "lease_until = NULL "
 
 static uint64_t micros(double seconds)
 {
@@ -120,17 +124,19 @@ static int finish_well(struct store *store, const struct looked *looked, struct 
     int64_t rows = STORE_EXEC(
         store, err,
         "UPDATE look SET looked_at = UTC_TIMESTAMP(6), changed_at = IF(?, UTC_TIMESTAMP(6), changed_at), "
-        "full_look_at = IF(?, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, full_look_at), fail_count = 0, error = '', "
+        "full_look_at = IF(?, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, full_look_at), fail_count = 0, "
+        "error = '', "
         "error_at = NULL, " RELEASE OF_LOOK,
-        bind_bool(result->changed), bind_bool(result->full_look_done), bind_u64(micros(result->full_look_seconds)),
-        bind_u64(micros(result->next_seconds)), bind_u64(look->mailbox_id), bind_u64(look->site_id),
-        bind_text(looked->owner));
+        bind_bool(result->changed), bind_bool(result->full_look_done),
+        bind_u64(micros(result->full_look_seconds)), bind_u64(micros(result->next_seconds)),
+        bind_u64(look->mailbox_id), bind_u64(look->site_id), bind_text(looked->owner));
     if (rows < 0)
         return -1;
     return rows > 0 && look->fail_count > 0 ? clear_mirrors(store, look, err) : 0;
 }
 
-static int tell_mirrors(struct store *store, const struct store_look *look, const struct err *why, struct err *err)
+static int tell_mirrors(struct store *store, const struct store_look *look, const struct err *why,
+                        struct err *err)
 {
     int64_t rows = STORE_EXEC(
         store, err,
@@ -149,11 +155,12 @@ static int finish_failed(struct store *store, const struct looked *looked, struc
     const struct store_look_result *result = looked->result;
     const struct store_look *look = result->look;
     const struct err *why = result->error ? result->error : &unsaid;
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE look SET fail_count = fail_count + 1, error = ?, error_at = UTC_TIMESTAMP(6), "
-                              RELEASE OF_LOOK,
-                              bind_cut(why->text, 800), bind_u64(micros(result->next_seconds)),
-                              bind_u64(look->mailbox_id), bind_u64(look->site_id), bind_text(looked->owner));
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE look SET fail_count = fail_count + 1, error = ?, error_at = UTC_TIMESTAMP(6), " RELEASE
+            OF_LOOK,
+        bind_cut(why->text, 800), bind_u64(micros(result->next_seconds)), bind_u64(look->mailbox_id),
+        bind_u64(look->site_id), bind_text(looked->owner));
     if (rows < 0)
         return -1;
     return rows > 0 ? tell_mirrors(store, look, why, err) : 0;
@@ -165,7 +172,8 @@ static int finish_body(struct store *store, void *context, struct err *err)
     return looked->result->failed ? finish_failed(store, looked, err) : finish_well(store, looked, err);
 }
 
-int store_look_finish(struct store *store, const char *owner, const struct store_look_result *result, struct err *err)
+int store_look_finish(struct store *store, const char *owner, const struct store_look_result *result,
+                      struct err *err)
 {
     struct looked looked = {.owner = owner, .result = result};
     return store_tx_run(store, finish_body, &looked, err);
@@ -185,17 +193,19 @@ int store_look_return(struct store *store, const char *owner, const struct store
 int store_look_ask(struct store *store, const char *mailbox, struct err *err)
 {
     /* The oldest date there is puts it before all that are merely overdue. */
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE look SET asked = 1, due_at = '1970-01-01' WHERE ? IS NULL OR mailbox_id = "
-                              "(SELECT b.mailbox_id FROM mailbox b WHERE b.number = ?)",
-                              bind_text(mailbox), bind_text(mailbox));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE look SET asked = 1, due_at = '1970-01-01' WHERE ? IS NULL OR mailbox_id = "
+                   "(SELECT b.mailbox_id FROM mailbox b WHERE b.number = ?)",
+                   bind_text(mailbox), bind_text(mailbox));
     return rows < 0 ? -1 : (int)rows;
 }
 
 int store_look_count(struct store *store, const char *site, uint32_t *mailboxes_out, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
-        store, err, "SELECT COUNT(*) FROM look l JOIN site s ON s.site_id = l.site_id WHERE s.name = ?", bind_text(site));
+        store, err, "SELECT COUNT(*) FROM look l JOIN site s ON s.site_id = l.site_id WHERE s.name = ?",
+        bind_text(site));
     *mailboxes_out = query && store_query_next(query) ? store_query_u32(query) : 0;
     return store_query_end(query, err);
 }
@@ -218,8 +228,8 @@ static void read_marks(struct store_query *query, struct store_marks *marks)
     marks->gone = store_query_bool(query);
 }
 
-static void hand_out_marks(struct store_query *query, void (*on_marks)(void *context, const struct store_marks *marks),
-                           void *context)
+static void hand_out_marks(struct store_query *query,
+                           void (*on_marks)(void *context, const struct store_marks *marks), void *context)
 {
     uint64_t last_mirror = 0;
     while (store_query_next(query)) {
@@ -236,11 +246,13 @@ static void hand_out_marks(struct store_query *query, void (*on_marks)(void *con
 }
 
 int store_look_marks(struct store *store, uint64_t mailbox_id, uint32_t site_id,
-                     void (*on_marks)(void *context, const struct store_marks *marks), void *context, struct err *err)
+                     void (*on_marks)(void *context, const struct store_marks *marks), void *context,
+                     struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT m.mirror_id, f.name, f.source_uidvalidity, f.source_uidnext, f.source_exists, f.source_unseen, "
+        "SELECT m.mirror_id, f.name, f.source_uidvalidity, f.source_uidnext, f.source_exists, "
+        "f.source_unseen, "
         "f.source_highestmodseq, f.source_flags_digest, f.source_gone_at IS NOT NULL FROM mirror m "
         "JOIN route r ON r.route_id = m.route_id LEFT JOIN folder f ON f.mirror_id = m.mirror_id "
         "WHERE m.mailbox_id = ? AND r.from_site_id = ? AND r.configured ORDER BY m.mirror_id, f.name",

@@ -14,8 +14,8 @@ struct store_look {
     uint32_t site_id;
     char mailbox[65];
     char site[65];
-    bool asked;            /* a person or a program asked for it: look with all means, raise even if equal */
-    bool full_look_due;    /* flags of big folders, no CONDSTORE: their turn */
+    bool asked;         /* a person or a program asked for it: look with all means, raise even if equal */
+    bool full_look_due; /* flags of big folders, no CONDSTORE: their turn */
     uint32_t fail_count;
     int64_t seconds_since_change; /* -1: never changed */
 };
@@ -31,9 +31,9 @@ struct store_look_result {
     bool failed;
     bool changed;
     bool full_look_done;
-    double next_seconds;     /* when it is due again */
+    double next_seconds;      /* when it is due again */
     double full_look_seconds; /* when the next full look is due, if one was done */
-    const struct err *error; /* failed */
+    const struct err *error;  /* failed */
 };
 /* Releases it. A failed one's mirrors get the error too (error_side production) if they have none of their own. */
 int store_look_finish(struct store *store, const char *owner, const struct store_look_result *result,
@@ -59,6 +59,7 @@ struct store_marks {
 };
 /* All mirrors of a mailbox that come from this site: first one callback per mirror with name NULL, then its folders. */
 int store_look_marks(struct store *store, uint64_t mailbox_id, uint32_t site_id,
-                     void (*on_marks)(void *context, const struct store_marks *marks), void *context, struct err *err);
+                     void (*on_marks)(void *context, const struct store_marks *marks), void *context,
+                     struct err *err);
 
 #endif

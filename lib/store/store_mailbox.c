@@ -44,7 +44,8 @@ static int change_priority(struct store *store, const struct adding *adding, uin
                : 0;
 }
 
-static int update_mailbox(struct store *store, struct adding *adding, uint32_t former_priority, struct err *err)
+static int update_mailbox(struct store *store, struct adding *adding, uint32_t former_priority,
+                          struct err *err)
 {
     const struct store_mailbox *mailbox = adding->mailbox;
     adding->changed = true;
@@ -58,9 +59,9 @@ static int update_mailbox(struct store *store, struct adding *adding, uint32_t f
 static int add_mailbox(struct store *store, struct adding *adding, struct err *err)
 {
     const struct store_mailbox *mailbox = adding->mailbox;
-    struct store_query *query =
-        STORE_ROWS(store, err, "SELECT mailbox_id, priority, name, cos FROM mailbox WHERE number = ? FOR UPDATE",
-                   bind_text(mailbox->number));
+    struct store_query *query = STORE_ROWS(
+        store, err, "SELECT mailbox_id, priority, name, cos FROM mailbox WHERE number = ? FOR UPDATE",
+        bind_text(mailbox->number));
     uint32_t priority = 0;
     bool same = false;
     adding->mailbox_id = 0;
@@ -80,12 +81,14 @@ static int add_mailbox(struct store *store, struct adding *adding, struct err *e
 
 static int add_look(struct store *store, uint64_t mailbox_id, uint32_t site_id, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err, "SELECT 1 FROM look WHERE mailbox_id = ? AND site_id = ?",
-                                           bind_u64(mailbox_id), bind_u64(site_id));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT 1 FROM look WHERE mailbox_id = ? AND site_id = ?",
+                   bind_u64(mailbox_id), bind_u64(site_id));
     bool there = query && store_query_next(query);
     if (store_query_end(query, err) || there)
         return there ? 0 : -1;
-    return STORE_EXEC(store, err, "INSERT INTO look (mailbox_id, site_id, due_at) VALUES (?, ?, UTC_TIMESTAMP(6))",
+    return STORE_EXEC(store, err,
+                      "INSERT INTO look (mailbox_id, site_id, due_at) VALUES (?, ?, UTC_TIMESTAMP(6))",
                       bind_u64(mailbox_id), bind_u64(site_id)) < 0
                ? -1
                : 0;
@@ -93,8 +96,9 @@ static int add_look(struct store *store, uint64_t mailbox_id, uint32_t site_id, 
 
 static int add_mirror(struct store *store, struct adding *adding, uint32_t route_id, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err, "SELECT 1 FROM mirror WHERE mailbox_id = ? AND route_id = ?",
-                                           bind_u64(adding->mailbox_id), bind_u64(route_id));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT 1 FROM mirror WHERE mailbox_id = ? AND route_id = ?",
+                   bind_u64(adding->mailbox_id), bind_u64(route_id));
     bool there = query && store_query_next(query);
     if (store_query_end(query, err) || there)
         return there ? 0 : -1;
@@ -102,7 +106,8 @@ static int add_mirror(struct store *store, struct adding *adding, uint32_t route
     return STORE_EXEC(store, err,
                       "INSERT INTO mirror (mailbox_id, route_id, priority, wanted_at, due_at, behind_since) "
                       "VALUES (?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                      bind_u64(adding->mailbox_id), bind_u64(route_id), bind_u64(adding->mailbox->priority)) < 0
+                      bind_u64(adding->mailbox_id), bind_u64(route_id),
+                      bind_u64(adding->mailbox->priority)) < 0
                ? -1
                : 0;
 }
@@ -131,7 +136,8 @@ static int check_routes(const struct adding *adding, struct store_query *routes,
     return 0;
 }
 
-static int add_to_routes(struct store *store, struct adding *adding, struct store_query *routes, struct err *err)
+static int add_to_routes(struct store *store, struct adding *adding, struct store_query *routes,
+                         struct err *err)
 {
     store_query_rewind(routes);
     while (store_query_next(routes)) {
@@ -147,8 +153,8 @@ static int add_to_routes(struct store *store, struct adding *adding, struct stor
 static int add_body(struct store *store, void *context, struct err *err)
 {
     struct adding *adding = context;
-    struct store_query *routes =
-        STORE_ROWS(store, err, "SELECT name, route_id, from_site_id FROM route WHERE configured ORDER BY name");
+    struct store_query *routes = STORE_ROWS(
+        store, err, "SELECT name, route_id, from_site_id FROM route WHERE configured ORDER BY name");
     int result = -1;
     if (!routes)
         return -1;
@@ -201,12 +207,14 @@ static const char *const removals[] = {
 
 static int lock_mirrors(struct store *store, struct removing *removing, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err, "SELECT mailbox_id FROM mailbox WHERE number = ? FOR UPDATE", bind_text(removing->number));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT mailbox_id FROM mailbox WHERE number = ? FOR UPDATE",
+                   bind_text(removing->number));
     removing->mailbox_id = query && store_query_next(query) ? store_query_u64(query) : 0;
     if (store_query_end(query, err))
         return -1;
-    return store_query_end(STORE_ROWS(store, err, "SELECT mirror_id FROM mirror WHERE mailbox_id = ? FOR UPDATE",
+    return store_query_end(STORE_ROWS(store, err,
+                                      "SELECT mirror_id FROM mirror WHERE mailbox_id = ? FOR UPDATE",
                                       bind_u64(removing->mailbox_id)),
                            err);
 }
@@ -233,18 +241,19 @@ int store_mailbox_remove(struct store *store, const char *number, bool *found_ou
 
 /* ---- asking ---- */
 
-#define OF_MAILBOX \
-    "WHERE (? IS NULL OR mailbox_id = (SELECT b.mailbox_id FROM mailbox b WHERE b.number = ?)) " \
+#define OF_MAILBOX                                                                                           \
+    "WHERE (? IS NULL OR mailbox_id = (SELECT b.mailbox_id FROM mailbox b WHERE b.number = ?)) "             \
     "AND route_id IN (SELECT r.route_id FROM route r WHERE r.configured)"
 
 int store_mailbox_want_verify(struct store *store, const char *mailbox, bool deep, struct err *err)
 {
     /* priority first: pending changes with the numbers. */
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE mirror SET priority = IF(wanted_seq > done_seq, priority, 9), "
-                              "due_at = IF(fail_count = 0, LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
-                              "verify_wanted_seq = verify_wanted_seq + 1, verify_deep = verify_deep OR ? " OF_MAILBOX,
-                              bind_bool(deep), bind_text(mailbox), bind_text(mailbox));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE mirror SET priority = IF(wanted_seq > done_seq, priority, 9), "
+                   "due_at = IF(fail_count = 0, LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
+                   "verify_wanted_seq = verify_wanted_seq + 1, verify_deep = verify_deep OR ? " OF_MAILBOX,
+                   bind_bool(deep), bind_text(mailbox), bind_text(mailbox));
     return rows < 0 ? -1 : (int)rows;
 }
 
@@ -269,8 +278,8 @@ int store_route_pause(struct store *store, const char *route, bool paused, bool 
 
 int store_audit(struct store *store, const char *who, const char *what, const char *detail, struct err *err)
 {
-    int64_t rows = STORE_EXEC(store, err,
-                              "INSERT INTO audit (at, who, what, detail) VALUES (UTC_TIMESTAMP(6), ?, ?, ?)",
-                              bind_cut(who, 64), bind_cut(what, 200), bind_cut(detail, 60000));
+    int64_t rows =
+        STORE_EXEC(store, err, "INSERT INTO audit (at, who, what, detail) VALUES (UTC_TIMESTAMP(6), ?, ?, ?)",
+                   bind_cut(who, 64), bind_cut(what, 200), bind_cut(detail, 60000));
     return rows < 0 ? -1 : 0;
 }

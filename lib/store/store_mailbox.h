@@ -31,11 +31,13 @@ struct store_mirror_status {
     uint64_t mirror_id;
     const char *mailbox, *name, *cos, *route;
     uint32_t priority;
-    const char *state; /* "equal", "behind", "working", "waiting", "failing", "not equal", "paused", "stopped",
+    const char
+        *state; /* "equal", "behind", "working", "waiting", "failing", "not equal", "paused", "stopped",
                           "new", "not looked at" */
     bool equal, paused, working, wanted, verify_wanted;
     uint64_t wanted_seq, done_seq, verify_wanted_seq, verify_done_seq;
-    uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages, gone_messages;
+    uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages,
+        gone_messages;
     uint32_t foreign_messages, late_messages, gone_folders;
     uint64_t copied_messages, copied_bytes;
     const char *refused_keywords;
@@ -54,14 +56,14 @@ struct store_mirror_status {
     const char *from_login_state, *to_login_state, *from_error, *to_error;
 };
 struct store_status_filter {
-    const char *mailbox; /* NULL: all */
-    const char *route;   /* NULL: all */
+    const char *mailbox;       /* NULL: all */
+    const char *route;         /* NULL: all */
     const char *after_mailbox; /* paging: mailboxes behind this one; NULL from the start */
-    uint32_t limit;      /* 0: no limit */
+    uint32_t limit;            /* 0: no limit */
 };
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,
-                         void (*on_mirror)(void *context, const struct store_mirror_status *mirror), void *context,
-                         struct err *err);
+                         void (*on_mirror)(void *context, const struct store_mirror_status *mirror),
+                         void *context, struct err *err);
 
 /* The folders of a mailbox's mirrors, with counts, for `show`. */
 struct store_folder_status {
@@ -70,8 +72,8 @@ struct store_folder_status {
     bool gone_folder;
 };
 int store_mailbox_folders(struct store *store, const char *mailbox,
-                          void (*on_folder)(void *context, const struct store_folder_status *folder), void *context,
-                          struct err *err);
+                          void (*on_folder)(void *context, const struct store_folder_status *folder),
+                          void *context, struct err *err);
 /* Messages that cannot be mirrored, or are altered or lost, for `why`: at most `limit`. */
 struct store_trouble {
     const char *route, *folder, *state, *error;
@@ -80,8 +82,8 @@ struct store_trouble {
     int64_t internal_date;
 };
 int store_mailbox_troubles(struct store *store, const char *mailbox, uint32_t limit,
-                           void (*on_trouble)(void *context, const struct store_trouble *trouble), void *context,
-                           struct err *err);
+                           void (*on_trouble)(void *context, const struct store_trouble *trouble),
+                           void *context, struct err *err);
 
 /* verify wanted for one mailbox or all (NULL): verify_wanted_seq + 1. Returns how many mirrors, or -1. */
 int store_mailbox_want_verify(struct store *store, const char *mailbox, bool deep, struct err *err);

@@ -27,7 +27,8 @@ void store_message_list_free(struct store_message *messages, size_t count)
 static void read_digests(struct store_query *query, struct store_message *message)
 {
     message->has_digest = store_query_bytes(query, message->raw_sha256, DIGEST_BYTES);
-    message->has_digest = store_query_bytes(query, message->normal_sha256, DIGEST_BYTES) && message->has_digest;
+    message->has_digest =
+        store_query_bytes(query, message->normal_sha256, DIGEST_BYTES) && message->has_digest;
     message->has_header_digest = store_query_bytes(query, message->header_sha256, DIGEST_BYTES);
     message->has_target_size = !store_query_is_null(query);
     message->target_size = store_query_u64(query);
@@ -66,9 +67,11 @@ int store_message_list(struct store *store, uint64_t folder_id, struct store_mes
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, internal_date, "
+        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, "
+        "internal_date, "
         "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
-        "flags_refused, times_lost, fail_count, next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), error "
+        "flags_refused, times_lost, fail_count, next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
+        "error "
         "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
         bind_u64(folder_id));
     struct store_message *messages = NULL;
@@ -105,7 +108,8 @@ static struct store_param bind_digest(bool there, const uint8_t digest[DIGEST_BY
 }
 
 /* How long a refused one waits; the others have no next try. */
-static struct store_param bind_retry_us(const struct store_message *message, const struct store_change *change)
+static struct store_param bind_retry_us(const struct store_message *message,
+                                        const struct store_change *change)
 {
     return bind_u64_if(message->state == STORE_MESSAGE_REFUSED, (uint64_t)(change->retry_seconds * 1e6));
 }
@@ -146,14 +150,15 @@ static int insert(struct store *store, const struct store_message *message, cons
     struct store_param params[VALUES_COUNT + 2] = {0};
     bind_values(message, change, params);
     params[VALUES_COUNT] = bind_u64(change->folder_id);
-    if (store_query_exec(store,
-                         "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "
-                         "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
-                         "flags_refused, times_lost, fail_count, next_try_at, error, source_gone_at, mirrored_at, "
-                         "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                         "UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, IF(?, UTC_TIMESTAMP(6), NULL), "
-                         "IF(?, UTC_TIMESTAMP(6), NULL), ?)",
-                         params, err) < 0)
+    if (store_query_exec(
+            store,
+            "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "
+            "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
+            "flags_refused, times_lost, fail_count, next_try_at, error, source_gone_at, mirrored_at, "
+            "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, IF(?, UTC_TIMESTAMP(6), NULL), "
+            "IF(?, UTC_TIMESTAMP(6), NULL), ?)",
+            params, err) < 0)
         return err_prefix(err, "message UID %u", message->source_uid);
     *id_out = store_query_insert_id(store);
     return 0;
@@ -166,32 +171,36 @@ static int update(struct store *store, const struct store_message *message, cons
     bind_values(message, change, params);
     params[VALUES_COUNT] = bind_u64(message->message_id);
     params[VALUES_COUNT + 1] = bind_u64(change->folder_id);
-    if (store_query_exec(store,
-                         "UPDATE message SET source_uid = ?, target_uid = ?, state = ?, altered = ?, "
-                         "internal_date = ?, size_bytes = ?, raw_sha256 = ?, normal_sha256 = ?, header_sha256 = ?, "
-                         "target_size = ?, target_sha256 = ?, flags_written = ?, flags_refused = ?, times_lost = ?, "
-                         "fail_count = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, error = ?, "
-                         "source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL), "
-                         "mirrored_at = IF(?, COALESCE(mirrored_at, UTC_TIMESTAMP(6)), NULL) "
-                         "WHERE message_id = ? AND folder_id = ?",
-                         params, err) < 0)
+    if (store_query_exec(
+            store,
+            "UPDATE message SET source_uid = ?, target_uid = ?, state = ?, altered = ?, "
+            "internal_date = ?, size_bytes = ?, raw_sha256 = ?, normal_sha256 = ?, header_sha256 = ?, "
+            "target_size = ?, target_sha256 = ?, flags_written = ?, flags_refused = ?, times_lost = ?, "
+            "fail_count = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, error = ?, "
+            "source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL), "
+            "mirrored_at = IF(?, COALESCE(mirrored_at, UTC_TIMESTAMP(6)), NULL) "
+            "WHERE message_id = ? AND folder_id = ?",
+            params, err) < 0)
         return err_prefix(err, "message UID %u", message->source_uid);
     return 0;
 }
 
 /* A row whose UIDs stay as they are is not written by this. */
-static int clear_uids(struct store *store, const struct store_message *message, uint64_t folder_id, struct err *err)
+static int clear_uids(struct store *store, const struct store_message *message, uint64_t folder_id,
+                      struct err *err)
 {
-    return STORE_EXEC(store, err,
-                      "UPDATE message SET source_uid = IF(source_uid <=> ?, source_uid, NULL), "
-                      "target_uid = IF(target_uid <=> ?, target_uid, NULL) WHERE message_id = ? AND folder_id = ?",
-                      bind_uid(message->source_uid), bind_uid(message->target_uid), bind_u64(message->message_id),
-                      bind_u64(folder_id)) < 0
+    return STORE_EXEC(
+               store, err,
+               "UPDATE message SET source_uid = IF(source_uid <=> ?, source_uid, NULL), "
+               "target_uid = IF(target_uid <=> ?, target_uid, NULL) WHERE message_id = ? AND folder_id = ?",
+               bind_uid(message->source_uid), bind_uid(message->target_uid), bind_u64(message->message_id),
+               bind_u64(folder_id)) < 0
                ? -1
                : 0;
 }
 
-int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids, struct err *err)
+int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
+                        struct err *err)
 {
     for (size_t i = 0; i < change->message_count; i++)
         if (change->messages[i].message_id && clear_uids(store, &change->messages[i], change->folder_id, err))

@@ -7,7 +7,8 @@
 #include "store/store_folder.h"
 
 /* Inserts and updates; new_ids[i] is filled for those that were new. */
-int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids, struct err *err);
+int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
+                        struct err *err);
 
 /* Intents removed or turned into ghosts. */
 int store_intent_settle(struct store *store, const struct store_change *change, struct err *err);

@@ -94,7 +94,8 @@ static int pause_or_fail(int64_t deadline, const char *holder, struct err *err)
 {
     const struct timespec pause = {.tv_nsec = 300 * 1000 * 1000};
     if (clock_boot_ms() >= deadline)
-        return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: the database is being migrated by %s", holder);
+        return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: the database is being migrated by %s",
+                       holder);
     nanosleep(&pause, NULL);
     return 0;
 }
@@ -103,12 +104,14 @@ static int create_database(struct store *store, const char *name, struct err *er
 {
     if (!*name || strpbrk(name, "`\\"))
         return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "store: '%s' is no name for a database", name);
-    char *create = str_format("CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", name);
+    char *create =
+        str_format("CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", name);
     char *use = str_format("USE `%s`", name);
     int result = store_link_run(store, use, err);
     /* A user without the right to create one may still have been given one. */
     if (result)
-        result = store_link_connect(store, err) || store_link_run(store, create, err) || store_link_run(store, use, err)
+        result = store_link_connect(store, err) || store_link_run(store, create, err) ||
+                         store_link_run(store, use, err)
                      ? -1
                      : 0;
     free(create);
@@ -138,12 +141,13 @@ static int create_tables(struct store *store, struct err *err)
  * without a privilege. */
 static int64_t try_lock(struct migration *migration, struct err *err)
 {
-    return STORE_EXEC(migration->store, err,
-                      "UPDATE schema_lock SET owner = ?, server = " THIS_SERVER ", connection_id = CONNECTION_ID(), "
-                      "until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE lock_id = 1 AND (owner IS NULL "
-                      "OR until <= UTC_TIMESTAMP(6) OR owner = ? OR (server = " THIS_SERVER " AND connection_id NOT IN "
-                      "(SELECT p.ID FROM information_schema.PROCESSLIST p)))",
-                      bind_text(migration->owner), bind_u64(STEP_SECONDS), bind_text(migration->owner));
+    return STORE_EXEC(
+        migration->store, err,
+        "UPDATE schema_lock SET owner = ?, server = " THIS_SERVER ", connection_id = CONNECTION_ID(), "
+        "until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE lock_id = 1 AND (owner IS NULL "
+        "OR until <= UTC_TIMESTAMP(6) OR owner = ? OR (server = " THIS_SERVER " AND connection_id NOT IN "
+        "(SELECT p.ID FROM information_schema.PROCESSLIST p)))",
+        bind_text(migration->owner), bind_u64(STEP_SECONDS), bind_text(migration->owner));
 }
 
 static int read_holder(struct store *store, char *holder, size_t size, struct err *err)
@@ -162,7 +166,8 @@ static int take_lock(struct migration *migration, struct err *err)
         int64_t rows = try_lock(migration, err);
         if (rows)
             return rows < 0 ? -1 : 0;
-        if (read_holder(migration->store, holder, sizeof(holder), err) || pause_or_fail(deadline, holder, err))
+        if (read_holder(migration->store, holder, sizeof(holder), err) ||
+            pause_or_fail(deadline, holder, err))
             return -1;
     }
 }
@@ -171,7 +176,8 @@ static void release_lock(struct migration *migration)
 {
     struct err ignored;
     if (migration->store->mysql) /* else it is free by itself: the connection is gone */
-        STORE_EXEC(migration->store, &ignored, "UPDATE schema_lock SET owner = NULL WHERE lock_id = 1 AND owner = ?",
+        STORE_EXEC(migration->store, &ignored,
+                   "UPDATE schema_lock SET owner = NULL WHERE lock_id = 1 AND owner = ?",
                    bind_text(migration->owner));
 }
 
@@ -197,16 +203,19 @@ static int refuse_newer(unsigned found, unsigned known, struct err *err)
 {
     if (found <= known)
         return 0;
-    return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER,
-                   "the database has schema version %u, made by a newer release of Message Mirror; this one (%s) knows "
-                   "versions up to %u: install the newer release again, or restore a database of this one",
-                   found, MM_VERSION, known);
+    return err_set(
+        err, ERR_PROCESS, ERR_RETRY_NEVER,
+        "the database has schema version %u, made by a newer release of Message Mirror; this one (%s) knows "
+        "versions up to %u: install the newer release again, or restore a database of this one",
+        found, MM_VERSION, known);
 }
 
-static int is_applied(struct store *store, unsigned version, unsigned step, bool *applied_out, struct err *err)
+static int is_applied(struct store *store, unsigned version, unsigned step, bool *applied_out,
+                      struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err, "SELECT 1 FROM schema_step WHERE version = ? AND step = ?",
-                                           bind_u64(version), bind_u64(step));
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT 1 FROM schema_step WHERE version = ? AND step = ?", bind_u64(version),
+                   bind_u64(step));
     *applied_out = query && store_query_next(query);
     return store_query_end(query, err);
 }
@@ -277,7 +286,8 @@ static void name_owner(char *owner, size_t size)
     snprintf(owner, size, "%s:%ld:%lld", host, (long)getpid(), (long long)clock_boot_ms());
 }
 
-int store_migrate_files(const struct config *config, const struct schema_file *files, size_t count, struct err *err)
+int store_migrate_files(const struct config *config, const struct schema_file *files, size_t count,
+                        struct err *err)
 {
     struct store *store = store_link_new(config);
     struct migration migration = {.store = store, .config = config, .files = files, .count = count};
@@ -309,8 +319,9 @@ int store_check_version(struct store *store, struct err *err)
         return -1;
     if (found == known && steps >= count_statements(schema_files[schema_files_count - 1].sql))
         return 0;
-    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER,
-                   "store: the database has schema version %u%s, this program needs %u: the supervisor migrates it when "
-                   "it starts",
-                   found, found == known ? " (not complete)" : "", known);
+    return err_set(
+        err, ERR_PROCESS, ERR_RETRY_LATER,
+        "store: the database has schema version %u%s, this program needs %u: the supervisor migrates it when "
+        "it starts",
+        found, found == known ? " (not complete)" : "", known);
 }

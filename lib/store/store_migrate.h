@@ -17,6 +17,7 @@ char *store_migrate_next(const char **sql);
 unsigned store_migrate_version(const char *name);
 
 /* store_migrate() with these files, which are in order. */
-int store_migrate_files(const struct config *config, const struct schema_file *files, size_t count, struct err *err);
+int store_migrate_files(const struct config *config, const struct schema_file *files, size_t count,
+                        struct err *err);
 
 #endif

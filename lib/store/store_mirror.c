@@ -17,12 +17,13 @@
 enum { ROUTES_TEXT_BYTES = 4096 };
 
 /* Due, without a living lease, on one of the routes (a list in text, for FIND_IN_SET). */
-#define DUE_ON_ROUTES \
-    "m.pending = 1 AND m.priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) " \
+#define DUE_ON_ROUTES                                                                                        \
+    "m.pending = 1 AND m.priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) "       \
     "AND (m.lease_until IS NULL OR m.lease_until <= UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, ?) "
 
 /* "1,4,7": the routes that are configured and not paused, in the database and (if given) in the configuration. */
-static int open_routes(struct store *store, const struct config *config, char text[ROUTES_TEXT_BYTES], struct err *err)
+static int open_routes(struct store *store, const struct config *config, char text[ROUTES_TEXT_BYTES],
+                       struct err *err)
 {
     struct store_query *query =
         STORE_ROWS(store, err, "SELECT route_id, name FROM route WHERE configured AND NOT paused");
@@ -67,7 +68,8 @@ static int choose(struct store *store, const struct claiming *claiming, struct e
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT m.mirror_id, m.mailbox_id, m.route_id, m.priority, m.wanted_seq, m.done_seq, m.verify_wanted_seq, "
+        "SELECT m.mirror_id, m.mailbox_id, m.route_id, m.priority, m.wanted_seq, m.done_seq, "
+        "m.verify_wanted_seq, "
         "m.verify_done_seq, m.verify_deep, m.lease_epoch, m.lease_owner IS NOT NULL OR m.target_suspect, "
         "COALESCE(m.recheck_target_at <= UTC_TIMESTAMP(6), 0), m.fail_count "
         "FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
@@ -102,25 +104,26 @@ static int claim_body(struct store *store, void *context, struct err *err)
         return -1;
     if (!claim->lease.mirror_id)
         return 0;
-    int64_t rows =
-        STORE_EXEC(store, err,
-                   "UPDATE mirror SET target_suspect = target_suspect OR lease_owner IS NOT NULL, lease_owner = ?, "
-                   "lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, lease_epoch = lease_epoch + 1, "
-                   "claimed_at = UTC_TIMESTAMP(6), wanted_at = NULL, pushed_at = NULL WHERE mirror_id = ?",
-                   bind_text(claiming->owner), bind_u64((uint64_t)(claiming->lease_seconds * 1e6)),
-                   bind_u64(claim->lease.mirror_id));
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET target_suspect = target_suspect OR lease_owner IS NOT NULL, lease_owner = ?, "
+        "lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, lease_epoch = lease_epoch + 1, "
+        "claimed_at = UTC_TIMESTAMP(6), wanted_at = NULL, pushed_at = NULL WHERE mirror_id = ?",
+        bind_text(claiming->owner), bind_u64((uint64_t)(claiming->lease_seconds * 1e6)),
+        bind_u64(claim->lease.mirror_id));
     return rows < 0 ? -1 : read_names(store, claim, err);
 }
 
 /* Whether the claim that was on its way when the COMMIT got no answer stands. Then it is ours, if its time suffices. */
-static int find_unknown(struct store *store, const char *owner, struct store_claim *claim_out, struct err *err)
+static int find_unknown(struct store *store, const char *owner, struct store_claim *claim_out,
+                        struct err *err)
 {
     struct store_claim *made = store->claim_unknown;
-    struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT 1 FROM mirror WHERE mirror_id = ? AND lease_epoch = ? AND "
-                                           "lease_owner = ? AND lease_until > UTC_TIMESTAMP(6) FOR UPDATE",
-                                           bind_u64(made->lease.mirror_id), bind_u64(made->lease.epoch),
-                                           bind_text(owner));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT 1 FROM mirror WHERE mirror_id = ? AND lease_epoch = ? AND "
+                   "lease_owner = ? AND lease_until > UTC_TIMESTAMP(6) FOR UPDATE",
+                   bind_u64(made->lease.mirror_id), bind_u64(made->lease.epoch), bind_text(owner));
     if (!query)
         return -1;
     if (store_query_next(query) && str_equal(made->lease.owner, owner))
@@ -169,8 +172,8 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
                               "UPDATE mirror SET lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND "
                               "WHERE mirror_id = ? AND lease_epoch = ? AND lease_owner = ? "
                               "AND lease_until > UTC_TIMESTAMP(6)",
-                              bind_u64((uint64_t)(config->copy.lease_seconds * 1e6)), bind_u64(lease->mirror_id),
-                              bind_u64(lease->epoch), bind_text(lease->owner));
+                              bind_u64((uint64_t)(config->copy.lease_seconds * 1e6)),
+                              bind_u64(lease->mirror_id), bind_u64(lease->epoch), bind_text(lease->owner));
     if (rows < 0)
         return -1;
     if (rows == 0)
@@ -179,16 +182,18 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
     return 0;
 }
 
-int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out, struct err *err)
+int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out,
+                                        struct err *err)
 {
     char routes[ROUTES_TEXT_BYTES];
     *waiting_out = false;
     if (open_routes(store, NULL, routes, err))
         return -1;
-    struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT m.priority FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
-                                           "ORDER BY m.priority, m.due_at LIMIT 1",
-                                           bind_text(routes));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT m.priority FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
+                   "ORDER BY m.priority, m.due_at LIMIT 1",
+                   bind_text(routes));
     if (query && store_query_next(query))
         *waiting_out = store_query_u32(query) < priority;
     return store_query_end(query, err);
@@ -203,7 +208,8 @@ int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority
         store, err,
         "UPDATE mirror SET due_at = IF(fail_count = 0 OR ? = 0, LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
         "wanted_seq = wanted_seq + 1, priority = LEAST(priority, ?), "
-        "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, UTC_TIMESTAMP(6)) "
+        "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, "
+        "UTC_TIMESTAMP(6)) "
         "WHERE mirror_id = ?",
         bind_u64(priority), bind_u64(priority < 9 ? priority : 9), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
@@ -211,9 +217,10 @@ int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority
 
 int store_mirror_proven(struct store *store, uint64_t mirror_id, struct err *err)
 {
-    return STORE_EXEC(store, err,
-                      "UPDATE mirror SET proven_at = UTC_TIMESTAMP(6) WHERE mirror_id = ? AND wanted_seq = done_seq",
-                      bind_u64(mirror_id)) < 0
+    return STORE_EXEC(
+               store, err,
+               "UPDATE mirror SET proven_at = UTC_TIMESTAMP(6) WHERE mirror_id = ? AND wanted_seq = done_seq",
+               bind_u64(mirror_id)) < 0
                ? -1
                : 0;
 }
@@ -228,14 +235,14 @@ struct pushing {
 static int due_body(struct store *store, void *context, struct err *err)
 {
     struct pushing *pushing = context;
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT m.mirror_id, (SELECT b.number FROM mailbox b WHERE b.mailbox_id = m.mailbox_id), "
-        "(SELECT r.name FROM route r WHERE r.route_id = m.route_id), m.wanted_seq, m.priority, "
-        "m.wanted_seq = m.done_seq FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
-        "AND (m.pushed_at IS NULL OR m.pushed_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND) "
-        "ORDER BY m.priority, m.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
-        bind_text(pushing->routes), bind_u64(pushing->max));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT m.mirror_id, (SELECT b.number FROM mailbox b WHERE b.mailbox_id = m.mailbox_id), "
+                   "(SELECT r.name FROM route r WHERE r.route_id = m.route_id), m.wanted_seq, m.priority, "
+                   "m.wanted_seq = m.done_seq FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
+                   "AND (m.pushed_at IS NULL OR m.pushed_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND) "
+                   "ORDER BY m.priority, m.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
+                   bind_text(pushing->routes), bind_u64(pushing->max));
     pushing->count = 0;
     while (query && store_query_next(query)) {
         struct store_due *due = &pushing->due[pushing->count++];
@@ -267,10 +274,11 @@ int store_mirror_due(struct store *store, struct store_due *due_out, uint32_t ma
 /* Nothing is known to be missing, so behind_since stays. */
 static int raise_one(struct store *store, uint64_t mirror_id, struct err *err)
 {
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = LEAST(due_at, UTC_TIMESTAMP(6)) "
-                              "WHERE mirror_id = ? AND pending = 0",
-                              bind_u64(mirror_id));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = LEAST(due_at, UTC_TIMESTAMP(6)) "
+                   "WHERE mirror_id = ? AND pending = 0",
+                   bind_u64(mirror_id));
     return rows < 0 ? -1 : (int)rows;
 }
 
@@ -289,23 +297,26 @@ static int raise_all(struct store *store, struct store_query *query, int *count,
 }
 
 /* Read first, then raised one by one: an UPDATE with a subquery would read every idle mirror. */
-#define IDLE_WITH_INTENT \
-    "SELECT DISTINCT m.mirror_id FROM intent i JOIN folder f ON f.folder_id = i.folder_id " \
+#define IDLE_WITH_INTENT                                                                                     \
+    "SELECT DISTINCT m.mirror_id FROM intent i JOIN folder f ON f.folder_id = i.folder_id "                  \
     "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
 
 int store_mirror_want_periodic(struct store *store, struct err *err)
 {
     int count = 0;
-    if (raise_all(store,
-                  STORE_ROWS(store, err,
-                             "SELECT mirror_id FROM mirror WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND pending = 0"),
-                  &count, err) ||
+    if (raise_all(
+            store,
+            STORE_ROWS(
+                store, err,
+                "SELECT mirror_id FROM mirror WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND pending = 0"),
+            &count, err) ||
         raise_all(store,
                   STORE_ROWS(store, err,
                              IDLE_WITH_INTENT "i.state = 'ghost' AND i.ghost_until <= UTC_TIMESTAMP(6)"),
                   &count, err) ||
-        raise_all(store, STORE_ROWS(store, err, IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL"), &count,
-                  err))
+        raise_all(store,
+                  STORE_ROWS(store, err, IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL"),
+                  &count, err))
         return -1;
     return count;
 }

@@ -26,8 +26,8 @@ struct store_claim {
     uint64_t wanted_seq, done_seq;
     uint64_t verify_wanted_seq, verify_done_seq;
     bool verify_deep;
-    bool taken_over;       /* the former owner did not release it: list the target whole */
-    bool recheck_target;   /* recheck_target_at has come: list the target whole once more */
+    bool taken_over;     /* the former owner did not release it: list the target whole */
+    bool recheck_target; /* recheck_target_at has come: list the target whole once more */
     uint32_t fail_count;
 };
 
@@ -60,21 +60,22 @@ struct store_finish {
     uint64_t wanted_seq;        /* the number read at the claim: done_seq becomes this (DONE) */
     uint64_t verify_wanted_seq; /* likewise; 0: no verify was done */
     const struct store_mirror_figures *figures; /* DONE; else NULL */
-    bool equal;                 /* DONE: nothing is missing, refused, altered */
+    bool equal;                                 /* DONE: nothing is missing, refused, altered */
     uint32_t verify_differences;
-    const char *verify_report;  /* text, a difference a line; NULL if none was done */
-    const struct err *error;    /* FAILED: kept in words, fail_count + 1, due after a growing delay with jitter
+    const char *verify_report; /* text, a difference a line; NULL if none was done */
+    const struct err *error;   /* FAILED: kept in words, fail_count + 1, due after a growing delay with jitter
                                    (2 s doubling to 15 min; ERR_SITE: 5 s to 2 min) */
 };
 /* Releases the lease. YIELDED: due at once again, behind others of the same priority. DONE: behind_since becomes NULL
  * if wanted_seq is still the number read, else wanted_at; proven_at = now. */
-int store_mirror_finish(struct store *store, const struct store_lease *lease, const struct store_finish *finish,
-                        struct err *err);
+int store_mirror_finish(struct store *store, const struct store_lease *lease,
+                        const struct store_finish *finish, struct err *err);
 /* recheck_target_at = now + late_command_minutes of the route. */
-int store_mirror_recheck_later(struct store *store, const struct store_lease *lease, double late_command_minutes,
-                               struct err *err);
+int store_mirror_recheck_later(struct store *store, const struct store_lease *lease,
+                               double late_command_minutes, struct err *err);
 /* true: a more urgent one is due than `priority` (the owner may end its turn early). */
-int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out, struct err *err);
+int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out,
+                                        struct err *err);
 
 /* ---- scanner ---- */
 /* Raises wanted_seq by one, due now, priority at least this urgent, behind_since if it was NULL. */

@@ -249,13 +249,15 @@ static struct statement *execute(struct store *store, const char *sql, const str
     return statement;
 }
 
-static int64_t exec_once(struct store *store, const char *sql, const struct store_param *params, struct err *err)
+static int64_t exec_once(struct store *store, const char *sql, const struct store_param *params,
+                         struct err *err)
 {
     struct statement *statement = execute(store, sql, params, err);
     return statement ? (int64_t)mysql_stmt_affected_rows(statement->handle) : -1;
 }
 
-int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params, struct err *err)
+int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params,
+                         struct err *err)
 {
     struct store_tx_patience patience;
     int64_t rows;
@@ -350,7 +352,8 @@ static int take_row(struct store_query *query, struct statement *statement, bool
     return 0;
 }
 
-static int take_rows(struct store *store, struct store_query *query, struct statement *statement, struct err *err)
+static int take_rows(struct store *store, struct store_query *query, struct statement *statement,
+                     struct err *err)
 {
     int status = mysql_stmt_bind_result(statement->handle, statement->binds) ? 1 : 0;
     while (!status) {
@@ -361,7 +364,8 @@ static int take_rows(struct store *store, struct store_query *query, struct stat
         if (query->arena_len + query->cell_count * sizeof(*query->cells) > max_result_bytes) {
             store_link_close(store); /* the rest of the answer is not wanted */
             store->failure = STORE_FAILURE_OTHER;
-            return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: an answer of over 1 GiB: %.60s", query->sql);
+            return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: an answer of over 1 GiB: %.60s",
+                           query->sql);
         }
     }
     if (status != MYSQL_NO_DATA)
@@ -451,7 +455,8 @@ uint64_t store_query_u64(struct store_query *query)
     const struct cell *cell = next_cell(query);
     if (cell->kind == STORE_PARAM_NULL)
         return 0;
-    if (cell->kind == STORE_PARAM_UNSIGNED || (cell->kind == STORE_PARAM_SIGNED && cell->value.number <= INT64_MAX))
+    if (cell->kind == STORE_PARAM_UNSIGNED ||
+        (cell->kind == STORE_PARAM_SIGNED && cell->value.number <= INT64_MAX))
         return cell->value.number;
     if (cell->kind == STORE_PARAM_DOUBLE && cell->value.real >= 0 && cell->value.real < 1e18)
         return (uint64_t)cell->value.real;
@@ -473,7 +478,8 @@ int64_t store_query_i64(struct store_query *query)
     const struct cell *cell = next_cell(query);
     if (cell->kind == STORE_PARAM_NULL)
         return 0;
-    if (cell->kind == STORE_PARAM_SIGNED || (cell->kind == STORE_PARAM_UNSIGNED && cell->value.number <= INT64_MAX))
+    if (cell->kind == STORE_PARAM_SIGNED ||
+        (cell->kind == STORE_PARAM_UNSIGNED && cell->value.number <= INT64_MAX))
         return (int64_t)cell->value.number;
     if (cell->kind == STORE_PARAM_DOUBLE && cell->value.real > -1e18 && cell->value.real < 1e18)
         return (int64_t)cell->value.real;
@@ -547,8 +553,8 @@ int store_query_end(struct store_query *query, struct err *err)
         return -1;
     int result = 0;
     if (query->misfit)
-        result = err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "store: column %zu is %s: %.80s", query->misfit_column,
-                         query->misfit, query->sql);
+        result = err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "store: column %zu is %s: %.80s",
+                         query->misfit_column, query->misfit, query->sql);
     query_free(query);
     return result;
 }

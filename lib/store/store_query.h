@@ -17,8 +17,14 @@
 
 #include <string.h>
 
-enum store_param_kind { STORE_PARAM_END = 0, STORE_PARAM_NULL, STORE_PARAM_UNSIGNED, STORE_PARAM_DOUBLE, STORE_PARAM_BYTES,
-                        STORE_PARAM_SIGNED };
+enum store_param_kind {
+    STORE_PARAM_END = 0,
+    STORE_PARAM_NULL,
+    STORE_PARAM_UNSIGNED,
+    STORE_PARAM_DOUBLE,
+    STORE_PARAM_BYTES,
+    STORE_PARAM_SIGNED
+};
 
 struct store_param {
     enum store_param_kind kind;
@@ -78,15 +84,18 @@ static inline struct store_param bind_cut(const char *text, size_t max_bytes)
 }
 
 /* params ends with STORE_PARAM_END. Returns how many rows matched (not: were changed), or -1. */
-int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params, struct err *err);
+int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params,
+                         struct err *err);
 /* The id that the last INSERT made. */
 uint64_t store_query_insert_id(const struct store *store);
 
-#define STORE_EXEC(store, err, sql, ...)                                                                                \
-    store_query_exec((store), (sql), (const struct store_param[]){__VA_ARGS__ __VA_OPT__(, ){.kind = STORE_PARAM_END}}, \
+#define STORE_EXEC(store, err, sql, ...)                                                                     \
+    store_query_exec((store), (sql),                                                                         \
+                     (const struct store_param[]){__VA_ARGS__ __VA_OPT__(, ){.kind = STORE_PARAM_END}},      \
                      (err))
-#define STORE_ROWS(store, err, sql, ...)                                                                                \
-    store_query_rows((store), (sql), (const struct store_param[]){__VA_ARGS__ __VA_OPT__(, ){.kind = STORE_PARAM_END}}, \
+#define STORE_ROWS(store, err, sql, ...)                                                                     \
+    store_query_rows((store), (sql),                                                                         \
+                     (const struct store_param[]){__VA_ARGS__ __VA_OPT__(, ){.kind = STORE_PARAM_END}},      \
                      (err))
 
 /* All rows of a SELECT. `sql` must live as long as the store (a literal). */

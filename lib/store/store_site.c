@@ -45,15 +45,17 @@ static void read_row(struct store_query *query, struct site_row *row)
 
 static int lock_site(struct store *store, const char *name, struct site_row *row, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT site_id, login_state, refusals, stops, troubles, last_good_mailbox, probe_owner, probe_mailbox, "
-        "COALESCE(probe_until > UTC_TIMESTAMP(6), 0), "
-        "CAST(CEIL(GREATEST(COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), stopped_until), 0), 0) / 1000000) "
-        "AS UNSIGNED), GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), next_login_at), 0), "
-        "GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), cool_until), 0), error "
-        "FROM site WHERE name = ? FOR UPDATE",
-        bind_text(name));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT site_id, login_state, refusals, stops, troubles, last_good_mailbox, probe_owner, "
+                   "probe_mailbox, "
+                   "COALESCE(probe_until > UTC_TIMESTAMP(6), 0), "
+                   "CAST(CEIL(GREATEST(COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), stopped_until), "
+                   "0), 0) / 1000000) "
+                   "AS UNSIGNED), GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), next_login_at), 0), "
+                   "GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), cool_until), 0), error "
+                   "FROM site WHERE name = ? FOR UPDATE",
+                   bind_text(name));
     *row = (struct site_row){0};
     if (query && store_query_next(query))
         read_row(query, row);
@@ -62,7 +64,8 @@ static int lock_site(struct store *store, const char *name, struct site_row *row
     if (row->site_id)
         return 0;
     return err_set(err, ERR_PROCESS, ERR_RETRY_LATER,
-                   "store: site '%s' has no row yet: the supervisor has not taken over the configuration", name);
+                   "store: site '%s' has no row yet: the supervisor has not taken over the configuration",
+                   name);
 }
 
 static struct store_gate_rules rules_of(const struct config_site *site)
@@ -86,7 +89,8 @@ static size_t instance_len(const char *owner)
 static bool is_predecessor(const char *former, const char *owner)
 {
     size_t len = instance_len(owner);
-    return owner[len] && len == instance_len(former) && !memcmp(former, owner, len) && !str_equal(former, owner);
+    return owner[len] && len == instance_len(former) && !memcmp(former, owner, len) &&
+           !str_equal(former, owner);
 }
 
 /* ---- admission ---- */
@@ -105,9 +109,10 @@ static int see_secret(struct store *store, const struct admitting *admitting, ui
     struct store_query *query;
     str_into(host, sizeof(host), request->owner);
     host[strcspn(host, ":")] = '\0';
-    query = STORE_ROWS(store, err,
-                       "SELECT COUNT(*), COALESCE(SUM(version = ?), 0) FROM site_secret WHERE site_id = ? AND host = ?",
-                       bind_u64(request->secret_version), bind_u64(site_id), bind_text(host));
+    query = STORE_ROWS(
+        store, err,
+        "SELECT COUNT(*), COALESCE(SUM(version = ?), 0) FROM site_secret WHERE site_id = ? AND host = ?",
+        bind_u64(request->secret_version), bind_u64(site_id), bind_text(host));
     bool any = query && store_query_next(query) && store_query_u64(query) > 0;
     bool known = query && store_query_count(query) && store_query_u64(query) > 0;
     *new_out = any && !known;
@@ -115,8 +120,8 @@ static int see_secret(struct store *store, const struct admitting *admitting, ui
         return -1;
     if (known)
         return 0;
-    return STORE_EXEC(store, err, "INSERT INTO site_secret VALUES (?, ?, ?, UTC_TIMESTAMP(6))", bind_u64(site_id),
-                      bind_text(host), bind_u64(request->secret_version)) < 0
+    return STORE_EXEC(store, err, "INSERT INTO site_secret VALUES (?, ?, ?, UTC_TIMESTAMP(6))",
+                      bind_u64(site_id), bind_text(host), bind_u64(request->secret_version)) < 0
                ? -1
                : 0;
 }
@@ -124,7 +129,8 @@ static int see_secret(struct store *store, const struct admitting *admitting, ui
 /* Sessions that count: in use, or dead with the store perhaps still counting them. */
 static int count_sessions(struct store *store, uint32_t site_id, uint32_t *count_out, struct err *err)
 {
-    if (STORE_EXEC(store, err, "DELETE FROM site_session WHERE site_id = ? AND grace_until <= UTC_TIMESTAMP(6)",
+    if (STORE_EXEC(store, err,
+                   "DELETE FROM site_session WHERE site_id = ? AND grace_until <= UTC_TIMESTAMP(6)",
                    bind_u64(site_id)) < 0)
         return -1;
     struct store_query *query =
@@ -141,7 +147,8 @@ static int save_gate(struct store *store, const struct site_row *row, struct err
         "UPDATE site SET login_state = ?, refusals = ?, stops = ?, troubles = ?, last_good_mailbox = ? "
         "WHERE site_id = ?",
         bind_text(store_gate_word(gate->state)), bind_u64(gate->refusals), bind_u64(gate->stops),
-        bind_u64(gate->troubles), bind_text(*gate->last_good ? gate->last_good : NULL), bind_u64(row->site_id));
+        bind_u64(gate->troubles), bind_text(*gate->last_good ? gate->last_good : NULL),
+        bind_u64(row->site_id));
     return rows < 0 ? -1 : 0;
 }
 
@@ -160,23 +167,27 @@ static int take_gate(struct store *store, const struct store_admission_request *
                      uint32_t site_id, struct err *err)
 {
     const struct config_imap *imap = &request->site->imap;
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE site SET probe_owner = ?, probe_mailbox = ?, "
-                              "probe_until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE site_id = ?",
-                              bind_text(request->owner), bind_text(mailbox),
-                              bind_u64((uint64_t)imap->connect_seconds + imap->answer_seconds + GATE_SPARE_SECONDS),
-                              bind_u64(site_id));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE site SET probe_owner = ?, probe_mailbox = ?, "
+                   "probe_until = UTC_TIMESTAMP(6) + INTERVAL ? SECOND WHERE site_id = ?",
+                   bind_text(request->owner), bind_text(mailbox),
+                   bind_u64((uint64_t)imap->connect_seconds + imap->answer_seconds + GATE_SPARE_SECONDS),
+                   bind_u64(site_id));
     return rows < 0 ? -1 : 0;
 }
 
-static int take_session(struct store *store, const struct admitting *admitting, uint32_t site_id, struct err *err)
+static int take_session(struct store *store, const struct admitting *admitting, uint32_t site_id,
+                        struct err *err)
 {
     const struct store_admission_request *request = admitting->request;
-    if (STORE_EXEC(store, err,
-                   "INSERT INTO site_session (site_id, owner, purpose, expires_at, grace_until) VALUES (?, ?, ?, "
-                   "UTC_TIMESTAMP(6) + INTERVAL ? SECOND, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)",
-                   bind_u64(site_id), bind_text(request->owner), bind_cut(request->purpose, 20),
-                   bind_u64(request->session_seconds), bind_u64((uint64_t)request->session_seconds + GRACE_SECONDS)) < 0)
+    if (STORE_EXEC(
+            store, err,
+            "INSERT INTO site_session (site_id, owner, purpose, expires_at, grace_until) VALUES (?, ?, ?, "
+            "UTC_TIMESTAMP(6) + INTERVAL ? SECOND, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)",
+            bind_u64(site_id), bind_text(request->owner), bind_cut(request->purpose, 20),
+            bind_u64(request->session_seconds),
+            bind_u64((uint64_t)request->session_seconds + GRACE_SECONDS)) < 0)
         return -1;
     admitting->answer->session_id = store_query_insert_id(store);
     return 0;
@@ -210,7 +221,8 @@ static int let_in(struct store *store, const struct admitting *admitting, const 
 {
     const struct store_admission_request *request = admitting->request;
     const char *mailbox = probe_mailbox ? probe_mailbox : request->mailbox;
-    if (take_login(store, request->site, row->site_id, err) || take_session(store, admitting, row->site_id, err))
+    if (take_login(store, request->site, row->site_id, err) ||
+        take_session(store, admitting, row->site_id, err))
         return -1;
     if (row->gate.state == STORE_GATE_UNPROVEN && take_gate(store, request, mailbox, row->site_id, err))
         return -1;
@@ -227,7 +239,8 @@ static int say_stopped(struct store_admission_answer *answer, const struct site_
     return 0;
 }
 
-static int decide(struct store *store, const struct admitting *admitting, struct site_row *row, struct err *err)
+static int decide(struct store *store, const struct admitting *admitting, struct site_row *row,
+                  struct err *err)
 {
     const struct store_gate_rules rules = rules_of(admitting->request->site);
     const char *probe = NULL;
@@ -253,10 +266,11 @@ static int reopen(struct store *store, struct site_row *row, struct err *err)
 {
     store_gate_reopen(&row->gate);
     row->gate_alive = false;
-    if (STORE_EXEC(store, err,
-                   "UPDATE site SET probe_owner = NULL, probe_until = NULL, stopped_until = NULL, error = '', "
-                   "error_at = NULL WHERE site_id = ?",
-                   bind_u64(row->site_id)) < 0)
+    if (STORE_EXEC(
+            store, err,
+            "UPDATE site SET probe_owner = NULL, probe_until = NULL, stopped_until = NULL, error = '', "
+            "error_at = NULL WHERE site_id = ?",
+            bind_u64(row->site_id)) < 0)
         return -1;
     return save_gate(store, row, err);
 }
@@ -290,35 +304,37 @@ struct resulting {
     bool stopped;
 };
 
-static int release_gate(struct store *store, const struct store_login_result *result, const struct site_row *row,
-                        struct err *err)
+static int release_gate(struct store *store, const struct store_login_result *result,
+                        const struct site_row *row, struct err *err)
 {
     if (!str_equal(row->gate_owner, result->owner) || !str_equal(row->gate_mailbox, result->mailbox))
         return 0;
     return STORE_EXEC(store, err,
-                      "UPDATE site SET probe_owner = NULL, probe_mailbox = NULL, probe_until = NULL WHERE site_id = ?",
+                      "UPDATE site SET probe_owner = NULL, probe_mailbox = NULL, probe_until = NULL WHERE "
+                      "site_id = ?",
                       bind_u64(row->site_id)) < 0
                ? -1
                : 0;
 }
 
-static int save_accepted(struct store *store, const struct store_login_result *result, const struct site_row *row,
-                         struct err *err)
+static int save_accepted(struct store *store, const struct store_login_result *result,
+                         const struct site_row *row, struct err *err)
 {
     /* A stopped site keeps its reason: this login may be older. */
     if (row->gate.state == STORE_GATE_STOPPED)
         return 0;
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE site SET error = '', error_at = NULL, stopped_until = NULL, "
-                              "cool_until = '1970-01-01', server_words = COALESCE(?, server_words) WHERE site_id = ?",
-                              bind_bytes_if(result->server_words != NULL, result->server_words,
-                                            result->server_words ? strnlen(result->server_words, 800) : 0),
-                              bind_u64(row->site_id));
+    int64_t rows =
+        STORE_EXEC(store, err,
+                   "UPDATE site SET error = '', error_at = NULL, stopped_until = NULL, "
+                   "cool_until = '1970-01-01', server_words = COALESCE(?, server_words) WHERE site_id = ?",
+                   bind_bytes_if(result->server_words != NULL, result->server_words,
+                                 result->server_words ? strnlen(result->server_words, 800) : 0),
+                   bind_u64(row->site_id));
     return rows < 0 ? -1 : 0;
 }
 
-static int save_trouble(struct store *store, const struct store_login_result *result, const struct site_row *row,
-                        struct err *err)
+static int save_trouble(struct store *store, const struct store_login_result *result,
+                        const struct site_row *row, struct err *err)
 {
     int64_t rows =
         STORE_EXEC(store, err, "UPDATE site SET error = ?, error_at = UTC_TIMESTAMP(6) WHERE site_id = ?",
@@ -332,7 +348,8 @@ static int save_trouble(struct store *store, const struct store_login_result *re
                : 0;
 }
 
-static int save_stop(struct store *store, const struct config_site *site, const struct site_row *row, struct err *err)
+static int save_stop(struct store *store, const struct config_site *site, const struct site_row *row,
+                     struct err *err)
 {
     int64_t rows = STORE_EXEC(store, err,
                               "UPDATE site SET stopped_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND "
@@ -378,8 +395,8 @@ int store_site_login_result(struct store *store, const struct store_login_result
 
 /* ---- sessions ---- */
 
-int store_site_session_renew(struct store *store, uint64_t session_id, uint32_t session_seconds, bool *alive_out,
-                             struct err *err)
+int store_site_session_renew(struct store *store, uint64_t session_id, uint32_t session_seconds,
+                             bool *alive_out, struct err *err)
 {
     /* Within its grace time the slot was still counted, so it is still ours. */
     int64_t rows = STORE_EXEC(store, err,
@@ -428,7 +445,8 @@ int store_site_list(struct store *store, void (*on_site)(void *context, const st
         "SELECT s.name, s.login_state, s.error, TIMESTAMPDIFF(SECOND, s.error_at, UTC_TIMESTAMP(6)), "
         "IF(s.login_state = 'stopped', "
         "GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), s.stopped_until), 0), 0), 0), "
-        "(SELECT COUNT(*) FROM site_session e WHERE e.site_id = s.site_id AND e.grace_until > UTC_TIMESTAMP(6)) "
+        "(SELECT COUNT(*) FROM site_session e WHERE e.site_id = s.site_id AND e.grace_until > "
+        "UTC_TIMESTAMP(6)) "
         "FROM site s ORDER BY s.name");
     while (query && store_query_next(query)) {
         struct store_site_status status;

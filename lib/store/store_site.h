@@ -8,8 +8,8 @@
 #include "store/store.h"
 
 enum store_admission {
-    STORE_ADMIT_GO,     /* log in now; then store_site_login_result() */
-    STORE_ADMIT_PROBE,  /* log in now, but to `probe_mailbox`, to find out whether the site or the mailbox refuses */
+    STORE_ADMIT_GO, /* log in now; then store_site_login_result() */
+    STORE_ADMIT_PROBE, /* log in now, but to `probe_mailbox`, to find out whether the site or the mailbox refuses */
     STORE_ADMIT_WAIT,   /* no session or login free: ask again after wait_ms */
     STORE_ADMIT_STOPPED /* the site is stopped until stopped_seconds are over or its secret changes */
 };
@@ -17,9 +17,9 @@ enum store_admission {
 struct store_admission_request {
     const struct config_site *site;
     const char *mailbox;
-    const char *owner;      /* daemon_owner() */
-    const char *purpose;    /* "copier", "scanner", "verify" */
-    uint64_t secret_version; /* from secret_read(): another one reopens a stopped site */
+    const char *owner;        /* daemon_owner() */
+    const char *purpose;      /* "copier", "scanner", "verify" */
+    uint64_t secret_version;  /* from secret_read(): another one reopens a stopped site */
     uint32_t session_seconds; /* life of the session's row until renewed */
 };
 
@@ -29,7 +29,7 @@ struct store_admission_answer {
     char probe_mailbox[65];
     uint32_t wait_ms;
     uint32_t stopped_seconds;
-    char error[800];     /* STOPPED: what the site said */
+    char error[800]; /* STOPPED: what the site said */
 };
 
 int store_site_admit(struct store *store, const struct store_admission_request *request,
@@ -41,8 +41,8 @@ struct store_login_result {
     const char *mailbox; /* the one that was tried */
     bool probe;          /* the answer was STORE_ADMIT_PROBE */
     bool accepted;
-    bool refused;        /* by the login itself; neither: the server could not be asked */
-    const char *words;   /* the server's words, for people */
+    bool refused;             /* by the login itself; neither: the server could not be asked */
+    const char *words;        /* the server's words, for people */
     const char *server_words; /* greeting and ID; may be NULL */
 };
 /* `*stopped_out`: this refusal stopped the site (the caller logs it, once). */
@@ -50,8 +50,8 @@ int store_site_login_result(struct store *store, const struct store_login_result
                             struct err *err);
 
 /* Extends the rows of these sessions; false in *alive_out if one was lost (its owner was too slow). */
-int store_site_session_renew(struct store *store, uint64_t session_id, uint32_t session_seconds, bool *alive_out,
-                             struct err *err);
+int store_site_session_renew(struct store *store, uint64_t session_id, uint32_t session_seconds,
+                             bool *alive_out, struct err *err);
 /* `clean`: after LOGOUT, free at once; else it counts until its grace time is over. */
 int store_site_session_release(struct store *store, uint64_t session_id, bool clean, struct err *err);
 

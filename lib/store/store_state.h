@@ -8,15 +8,15 @@
 #include <stdint.h>
 
 struct store_state_facts {
-    bool paused;       /* the route is paused, or not configured any more */
-    bool site_stopped; /* one of its two sites refuses our login */
-    bool working;      /* a living lease */
+    bool paused;              /* the route is paused, or not configured any more */
+    bool site_stopped;        /* one of its two sites refuses our login */
+    bool working;             /* a living lease */
     uint32_t fail_count;      /* of the mirror */
     uint32_t look_fail_count; /* of the look at production */
-    bool ever_looked;  /* a look has succeeded, or a pass (which looks too) was completed */
-    bool ever_done;    /* a pass was completed */
-    bool wanted;       /* something is to be done */
-    bool behind;       /* something is known to be missing */
+    bool ever_looked;         /* a look has succeeded, or a pass (which looks too) was completed */
+    bool ever_done;           /* a pass was completed */
+    bool wanted;              /* something is to be done */
+    bool behind;              /* something is known to be missing */
     bool equal;
 };
 

@@ -10,25 +10,91 @@
 
 #define SECONDS_SINCE(column) "TIMESTAMPDIFF(MICROSECOND, " column ", UTC_TIMESTAMP(6)) / 1000000.0"
 
-static const char status_sql[] =
-    "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, r.paused OR NOT r.configured, "
-    "COALESCE(m.lease_owner IS NOT NULL AND m.lease_until > UTC_TIMESTAMP(6), 0), m.wanted_seq > m.done_seq, "
-    "m.verify_wanted_seq > m.verify_done_seq, m.wanted_seq, m.done_seq, m.verify_wanted_seq, m.verify_done_seq, "
-    "m.source_messages, m.target_messages, m.missing_messages, m.refused_messages, m.altered_messages, "
-    "m.gone_messages, m.foreign_messages, m.late_messages, m.gone_folders, m.copied_messages, m.copied_bytes, "
-    "m.refused_keywords, m.lease_owner, " SECONDS_SINCE("m.behind_since") ", " SECONDS_SINCE("m.proven_at") ", "
-    "GREATEST(-" SECONDS_SINCE("m.next_try_at") ", 0), m.error, m.error_scope, m.error_side, "
-    SECONDS_SINCE("m.error_at") ", " SECONDS_SINCE("m.error_since") ", l.error, " SECONDS_SINCE("l.looked_at") ", "
-    SECONDS_SINCE("l.error_at") ", " SECONDS_SINCE("m.verified_at") ", m.verify_differences, "
-    "IF(? IS NULL, NULL, m.verify_report), p.name, t.name, p.login_state, t.login_state, p.error, t.error, "
-    "m.fail_count, COALESCE(l.fail_count, 0), m.behind_since IS NOT NULL "
-    "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
-    "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
-    "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
-    "WHERE (? IS NULL OR b.number = ?) AND (? IS NULL OR r.name = ?) AND b.mailbox_id IN "
-    "(SELECT page.mailbox_id FROM (SELECT a.mailbox_id FROM mailbox a WHERE a.number > ? AND (? IS NULL OR a.number = ?) "
-    "AND (? IS NULL OR EXISTS (SELECT 1 FROM mirror n JOIN route o ON o.route_id = n.route_id "
-    "WHERE n.mailbox_id = a.mailbox_id AND o.name = ?)) ORDER BY a.number LIMIT ?) page) ORDER BY b.number, r.name";
+static const char
+    status_sql[] =
+        "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, r.paused OR NOT "
+        "r.configured, "
+        "COALESCE(m.lease_owner IS NOT NULL AND m.lease_until > UTC_TIMESTAMP(6), 0), m.wanted_seq > "
+        "m.done_seq, "
+        "m.verify_wanted_seq > m.verify_done_seq, m.wanted_seq, m.done_seq, m.verify_wanted_seq, "
+        "m.verify_done_seq, "
+        "m.source_messages, m.target_messages, m.missing_messages, m.refused_messages, m.altered_messages, "
+        "m.gone_messages, m.foreign_messages, m.late_messages, m.gone_folders, m.copied_messages, "
+        "m.copied_bytes, "
+        "m.refused_keywords, m.lease_owner, " SECONDS_SINCE("m.behind_since") ", " SECONDS_SINCE(
+            "m.proven_at") ", "
+                           "GREATEST(-" SECONDS_SINCE("m.next_try_at") ", 0), m.error, m.error_scope, "
+                                                                       "m.error_side, " SECONDS_SINCE("m."
+                                                                                                      "error_"
+                                                                                                      "at") ", " SECONDS_SINCE("m.error_since") ", l.error, " SECONDS_SINCE("l.looked_at") ", " SECONDS_SINCE("l.error_at") ", " SECONDS_SINCE(
+                                                                           "m.verified_at") ", "
+                                                                                            "m.verify_"
+                                                                                            "differences, "
+                                                                                            "IF(? IS NULL, "
+                                                                                            "NULL, "
+                                                                                            "m.verify_report)"
+                                                                                            ", p.name, "
+                                                                                            "t.name, "
+                                                                                            "p.login_state, "
+                                                                                            "t.login_state, "
+                                                                                            "p.error, "
+                                                                                            "t.error, "
+                                                                                            "m.fail_count, "
+                                                                                            "COALESCE(l.fail_"
+                                                                                            "count, 0), "
+                                                                                            "m.behind_since "
+                                                                                            "IS NOT NULL "
+                                                                                            "FROM mirror m "
+                                                                                            "JOIN mailbox b "
+                                                                                            "ON b.mailbox_id "
+                                                                                            "= m.mailbox_id "
+                                                                                            "JOIN route r ON "
+                                                                                            "r.route_id = "
+                                                                                            "m.route_id "
+                                                                                            "JOIN site p ON "
+                                                                                            "p.site_id = "
+                                                                                            "r.from_site_id "
+                                                                                            "JOIN site t ON "
+                                                                                            "t.site_id = "
+                                                                                            "r.to_site_id "
+                                                                                            "LEFT JOIN look "
+                                                                                            "l ON "
+                                                                                            "l.mailbox_id = "
+                                                                                            "m.mailbox_id "
+                                                                                            "AND l.site_id = "
+                                                                                            "r.from_site_id "
+                                                                                            "WHERE (? IS "
+                                                                                            "NULL OR "
+                                                                                            "b.number = ?) "
+                                                                                            "AND (? IS NULL "
+                                                                                            "OR r.name = ?) "
+                                                                                            "AND "
+                                                                                            "b.mailbox_id IN "
+                                                                                            "(SELECT "
+                                                                                            "page.mailbox_id "
+                                                                                            "FROM (SELECT "
+                                                                                            "a.mailbox_id "
+                                                                                            "FROM mailbox a "
+                                                                                            "WHERE a.number "
+                                                                                            "> ? AND (? IS "
+                                                                                            "NULL OR "
+                                                                                            "a.number = ?) "
+                                                                                            "AND (? IS NULL "
+                                                                                            "OR EXISTS "
+                                                                                            "(SELECT 1 FROM "
+                                                                                            "mirror n JOIN "
+                                                                                            "route o ON "
+                                                                                            "o.route_id = "
+                                                                                            "n.route_id "
+                                                                                            "WHERE "
+                                                                                            "n.mailbox_id = "
+                                                                                            "a.mailbox_id "
+                                                                                            "AND o.name = "
+                                                                                            "?)) ORDER BY "
+                                                                                            "a.number LIMIT "
+                                                                                            "?) page) ORDER "
+                                                                                            "BY b.number, "
+                                                                                            "r.name";
 
 static void read_identity(struct store_query *query, struct store_mirror_status *status)
 {
@@ -100,7 +166,8 @@ static void read_state(struct store_query *query, struct store_mirror_status *st
 {
     struct store_state_facts facts = {
         .paused = status->paused,
-        .site_stopped = str_equal(status->from_login_state, "stopped") || str_equal(status->to_login_state, "stopped"),
+        .site_stopped =
+            str_equal(status->from_login_state, "stopped") || str_equal(status->to_login_state, "stopped"),
         .working = status->working,
         .fail_count = store_query_u32(query),
         .look_fail_count = store_query_u32(query),
@@ -114,15 +181,15 @@ static void read_state(struct store_query *query, struct store_mirror_status *st
 }
 
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,
-                         void (*on_mirror)(void *context, const struct store_mirror_status *mirror), void *context,
-                         struct err *err)
+                         void (*on_mirror)(void *context, const struct store_mirror_status *mirror),
+                         void *context, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err, status_sql, bind_text(filter->mailbox), bind_text(filter->mailbox), bind_text(filter->mailbox),
-        bind_text(filter->route), bind_text(filter->route),
-        bind_text(filter->after_mailbox ? filter->after_mailbox : ""), bind_text(filter->mailbox),
-        bind_text(filter->mailbox), bind_text(filter->route), bind_text(filter->route),
-        bind_u64(filter->limit ? filter->limit : UINT32_MAX));
+    struct store_query *query =
+        STORE_ROWS(store, err, status_sql, bind_text(filter->mailbox), bind_text(filter->mailbox),
+                   bind_text(filter->mailbox), bind_text(filter->route), bind_text(filter->route),
+                   bind_text(filter->after_mailbox ? filter->after_mailbox : ""), bind_text(filter->mailbox),
+                   bind_text(filter->mailbox), bind_text(filter->route), bind_text(filter->route),
+                   bind_u64(filter->limit ? filter->limit : UINT32_MAX));
     while (query && store_query_next(query)) {
         struct store_mirror_status status = {0};
         read_identity(query, &status);
@@ -152,13 +219,14 @@ static void read_folder(struct store_query *query, struct store_folder_status *f
 }
 
 int store_mailbox_folders(struct store *store, const char *mailbox,
-                          void (*on_folder)(void *context, const struct store_folder_status *folder), void *context,
-                          struct err *err)
+                          void (*on_folder)(void *context, const struct store_folder_status *folder),
+                          void *context, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT r.name, f.name, f.target_name, COALESCE(SUM(g.state = 'mirrored'), 0), "
-        "COALESCE(SUM(g.state = 'refused'), 0), COALESCE(SUM(g.altered), 0), COALESCE(SUM(g.state = 'lost'), 0), "
+        "COALESCE(SUM(g.state = 'refused'), 0), COALESCE(SUM(g.altered), 0), COALESCE(SUM(g.state = 'lost'), "
+        "0), "
         "COALESCE(SUM(g.source_gone_at IS NOT NULL), 0), f.foreign_messages, f.source_gone_at IS NOT NULL "
         "FROM mailbox b JOIN mirror m ON m.mailbox_id = b.mailbox_id JOIN route r ON r.route_id = m.route_id "
         "JOIN folder f ON f.mirror_id = m.mirror_id LEFT JOIN message g ON g.folder_id = f.folder_id "
@@ -184,16 +252,18 @@ static void read_trouble(struct store_query *query, struct store_trouble *troubl
 }
 
 int store_mailbox_troubles(struct store *store, const char *mailbox, uint32_t limit,
-                           void (*on_trouble)(void *context, const struct store_trouble *trouble), void *context,
-                           struct err *err)
+                           void (*on_trouble)(void *context, const struct store_trouble *trouble),
+                           void *context, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT r.name, f.name, CAST(IF(g.state = 'mirrored', 'altered', g.state) AS BINARY), g.error, g.source_uid, "
+        "SELECT r.name, f.name, CAST(IF(g.state = 'mirrored', 'altered', g.state) AS BINARY), g.error, "
+        "g.source_uid, "
         "g.size_bytes, g.internal_date FROM mailbox b JOIN mirror m ON m.mailbox_id = b.mailbox_id "
         "JOIN route r ON r.route_id = m.route_id JOIN folder f ON f.mirror_id = m.mirror_id "
         "JOIN message g ON g.folder_id = f.folder_id "
-        "WHERE b.number = ? AND (g.state <> 'mirrored' OR g.altered) ORDER BY r.name, f.name, g.source_uid LIMIT ?",
+        "WHERE b.number = ? AND (g.state <> 'mirrored' OR g.altered) ORDER BY r.name, f.name, g.source_uid "
+        "LIMIT ?",
         bind_text(mailbox), bind_u64(limit));
     while (query && store_query_next(query)) {
         struct store_trouble trouble;

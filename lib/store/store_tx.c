@@ -77,7 +77,8 @@ static int commit(struct store *store, struct err *err)
         return -1;
     }
     store->failure = STORE_FAILURE_OTHER; /* not to be repeated blindly */
-    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: whether it was carried out is unknown", commit_unknown);
+    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: whether it was carried out is unknown",
+                   commit_unknown);
 }
 
 static int run_once(struct store *store, store_tx_body *body, void *context, struct err *err)
@@ -93,8 +94,8 @@ static int run_once(struct store *store, store_tx_body *body, void *context, str
     return commit(store, err);
 }
 
-static int run_patiently(struct store *store, store_tx_body *body, void *context, struct store_tx_patience *patience,
-                         struct err *err)
+static int run_patiently(struct store *store, store_tx_body *body, void *context,
+                         struct store_tx_patience *patience, struct err *err)
 {
     int result;
     ASSERT(!store->in_tx);
@@ -134,10 +135,11 @@ struct fence_row {
 
 static int lock_row(struct store *store, uint64_t mirror_id, struct fence_row *row, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT lease_epoch, write_seq, COALESCE(lease_until > UTC_TIMESTAMP(6), 0), "
-                                           "lease_owner FROM mirror WHERE mirror_id = ? FOR UPDATE",
-                                           bind_u64(mirror_id));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT lease_epoch, write_seq, COALESCE(lease_until > UTC_TIMESTAMP(6), 0), "
+                   "lease_owner FROM mirror WHERE mirror_id = ? FOR UPDATE",
+                   bind_u64(mirror_id));
     *row = (struct fence_row){0};
     if (query && store_query_next(query)) {
         row->there = true;

@@ -4,7 +4,8 @@
 #include "store/store.h"
 #include "store/store_query.h"
 
-int store_worker_seen(struct store *store, const char *owner, const char *program, const char *doing, struct err *err)
+int store_worker_seen(struct store *store, const char *owner, const char *program, const char *doing,
+                      struct err *err)
 {
     int64_t rows = STORE_EXEC(store, err,
                               "INSERT INTO worker (owner, program, started_at, seen_at, doing) "

@@ -34,16 +34,18 @@ int store_fixture_setup_proxy(void **state);
 int store_fixture_setup_empty(void **state);
 int store_fixture_teardown(void **state);
 /* First line of each test: skips it if there is no server. */
-#define FIXTURE_OR_SKIP(state) \
-    if (!*(state)) \
+#define FIXTURE_OR_SKIP(state)                                                                               \
+    if (!*(state))                                                                                           \
     skip()
 
 /* On a connection of its own, behind the store's back. */
-void store_fixture_sql(struct store_fixture *fixture, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void store_fixture_sql(struct store_fixture *fixture, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 double store_fixture_number(struct store_fixture *fixture, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The first column of the first row; the caller frees. */
-char *store_fixture_text(struct store_fixture *fixture, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *store_fixture_text(struct store_fixture *fixture, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Adds mailboxes "1001", "1002", ... on all routes or one. */
 void store_fixture_mailboxes(struct store_fixture *fixture, unsigned count, const char *route);
 /* KILLs the connections of the store, from outside. */

@@ -96,7 +96,8 @@ static void serve_pairs(struct store_proxy *proxy, const struct pollfd *fds)
         struct pair *pair = &proxy->pairs[i];
         if (pair->client < 0)
             continue;
-        if ((fds[1 + 2 * i].revents && !from_client(proxy, pair)) || (fds[2 + 2 * i].revents && !from_server(pair)))
+        if ((fds[1 + 2 * i].revents && !from_client(proxy, pair)) ||
+            (fds[2 + 2 * i].revents && !from_server(pair)))
             close_pair(pair);
     }
 }
@@ -127,7 +128,8 @@ struct store_proxy *store_proxy_new(const char *listen_path, const char *server_
     for (int i = 0; i < MAX_PAIRS; i++)
         proxy->pairs[i] = (struct pair){.client = -1, .server = -1};
     proxy->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    ASSERT(!bind(proxy->listener, (struct sockaddr *)&address, sizeof(address)) && !listen(proxy->listener, 8));
+    ASSERT(!bind(proxy->listener, (struct sockaddr *)&address, sizeof(address)) &&
+           !listen(proxy->listener, 8));
     ASSERT(!pthread_create(&proxy->thread, NULL, run, proxy));
     return proxy;
 }

@@ -33,14 +33,13 @@ static void finish(struct store_fixture *fixture, const struct store_claim *clai
                    const struct err *why)
 {
     static const struct store_mirror_figures figures = {.source_messages = 3, .copied_messages = 2};
-    const struct store_finish end = {.turn = turn,
-                                     .wanted_seq = claim->wanted_seq,
-                                     .verify_wanted_seq = claim->verify_wanted_seq > claim->verify_done_seq
-                                                              ? claim->verify_wanted_seq
-                                                              : 0,
-                                     .figures = turn == STORE_TURN_DONE ? &figures : NULL,
-                                     .equal = true,
-                                     .error = why};
+    const struct store_finish end = {
+        .turn = turn,
+        .wanted_seq = claim->wanted_seq,
+        .verify_wanted_seq = claim->verify_wanted_seq > claim->verify_done_seq ? claim->verify_wanted_seq : 0,
+        .figures = turn == STORE_TURN_DONE ? &figures : NULL,
+        .equal = true,
+        .error = why};
     if (store_mirror_finish(fixture->store, &claim->lease, &end, &err))
         fail_msg("%s", err.text);
 }
@@ -67,9 +66,10 @@ static void test_claim_and_done(void **state)
     assert_int_equal(claim_as(fixture, fixture->other, them).lease.mirror_id, 0);
     finish(fixture, &claim, STORE_TURN_DONE, NULL);
     assert_int_equal(claim_as(fixture, fixture->other, them).lease.mirror_id, 0); /* I7: nothing is wanted */
-    assert_true(column(fixture, claim.lease.mirror_id,
-                       "done_seq = 1 AND behind_since IS NULL AND proven_at IS NOT NULL AND lease_owner IS NULL AND "
-                       "priority = 5 AND pending = 0 AND equal AND source_messages = 3 AND copied_messages = 2") > 0);
+    assert_true(
+        column(fixture, claim.lease.mirror_id,
+               "done_seq = 1 AND behind_since IS NULL AND proven_at IS NOT NULL AND lease_owner IS NULL AND "
+               "priority = 5 AND pending = 0 AND equal AND source_messages = 3 AND copied_messages = 2") > 0);
 }
 
 static void test_order_of_urgency(void **state)
@@ -195,7 +195,8 @@ static void test_takeover_is_remembered(void **state)
 static void test_growing_delay(void **state)
 {
     struct store_fixture *fixture = *state;
-    const struct err mailbox = {.scope = ERR_MAILBOX, .side = ERR_SIDE_TARGET, .text = "append: NO [OVERQUOTA] full"};
+    const struct err mailbox = {
+        .scope = ERR_MAILBOX, .side = ERR_SIDE_TARGET, .text = "append: NO [OVERQUOTA] full"};
     double least = 1.4, most = 2.6;
     FIXTURE_OR_SKIP(state);
     store_fixture_mailboxes(fixture, 1, "dr");
@@ -209,8 +210,9 @@ static void test_growing_delay(void **state)
         assert_true(delay > least * 0.95 && delay < most);
         assert_true(column(fixture, id, "next_try_at = due_at") > 0);
     }
-    assert_true(column(fixture, id, "error LIKE 'append: NO%' AND error_scope = 'mailbox' AND error_side = 'target'"
-                                    " AND error_since < error_at") > 0);
+    assert_true(column(fixture, id,
+                       "error LIKE 'append: NO%' AND error_scope = 'mailbox' AND error_side = 'target'"
+                       " AND error_since < error_at") > 0);
     assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0);
     /* A look that sees a change does not shorten it, a person does. */
     assert_int_equal(store_mirror_want(fixture->store, id, 1, &err), 0);
@@ -219,8 +221,9 @@ static void test_growing_delay(void **state)
     struct store_claim claim = claim_as(fixture, fixture->store, us);
     assert_int_equal(claim.priority, 0);
     finish(fixture, &claim, STORE_TURN_DONE, NULL);
-    assert_true(column(fixture, id, "fail_count = 0 AND error = '' AND error_since IS NULL AND next_try_at IS NULL "
-                                    "AND priority = 5") > 0);
+    assert_true(column(fixture, id,
+                       "fail_count = 0 AND error = '' AND error_since IS NULL AND next_try_at IS NULL "
+                       "AND priority = 5") > 0);
 }
 
 static void test_seen_while_working_is_not_lost(void **state)
@@ -256,8 +259,9 @@ static void test_verify_only_comes_last(void **state)
     assert_int_equal(claim.verify_wanted_seq, 1);
     assert_int_equal(claim.wanted_seq, claim.done_seq);
     finish(fixture, &claim, STORE_TURN_DONE, NULL);
-    assert_true(column(fixture, 1, "verify_done_seq = 1 AND NOT verify_deep AND verified_at IS NOT NULL "
-                                   "AND priority = 5 AND pending = 0") > 0);
+    assert_true(column(fixture, 1,
+                       "verify_done_seq = 1 AND NOT verify_deep AND verified_at IS NOT NULL "
+                       "AND priority = 5 AND pending = 0") > 0);
 }
 
 static void test_paused_and_removed_routes(void **state)
@@ -302,14 +306,17 @@ static void test_recheck_and_ghosts_are_raised(void **state)
     assert_int_equal(store_folder_add(fixture->store, &next.lease, "INBOX", "INBOX", &folder_id, &err), 0);
     struct store_intent intent = {.folder_id = folder_id, .source_uid = 1, .flags = (char[]){""}};
     assert_int_equal(store_intent_add(fixture->store, &next.lease, &intent, 1, &err), 0);
-    struct store_change change = {.folder_id = folder_id, .intents_ghost = &intent.intent_id,
-                                  .intents_ghost_count = 1, .late_command_minutes = 10};
+    struct store_change change = {.folder_id = folder_id,
+                                  .intents_ghost = &intent.intent_id,
+                                  .intents_ghost_count = 1,
+                                  .late_command_minutes = 10};
     assert_int_equal(store_folder_commit(fixture->store, &next.lease, &change, &err), 0);
     finish(fixture, &next, STORE_TURN_DONE, NULL);
     next = claim_as(fixture, fixture->store, us); /* the third: nothing of the kind */
     finish(fixture, &next, STORE_TURN_DONE, NULL);
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
-    store_fixture_sql(fixture, "UPDATE mirror SET recheck_target_at = recheck_target_at - INTERVAL 601 SECOND");
+    store_fixture_sql(fixture,
+                      "UPDATE mirror SET recheck_target_at = recheck_target_at - INTERVAL 601 SECOND");
     store_fixture_sql(fixture, "UPDATE intent SET ghost_until = ghost_until - INTERVAL 601 SECOND");
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 2);
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
@@ -346,14 +353,17 @@ static void test_claim_uses_the_index(void **state)
     struct store_fixture *fixture = *state;
     FIXTURE_OR_SKIP(state);
     store_fixture_mailboxes(fixture, 1, "dr");
-    store_fixture_sql(fixture, "INSERT INTO mirror (mailbox_id, route_id, wanted_seq, done_seq, due_at) "
-                               "SELECT 10 + seq, 1, 7, IF(seq %% 100, 7, 6), UTC_TIMESTAMP(6) FROM seq_1_to_20000");
+    store_fixture_sql(fixture,
+                      "INSERT INTO mirror (mailbox_id, route_id, wanted_seq, done_seq, due_at) "
+                      "SELECT 10 + seq, 1, 7, IF(seq %% 100, 7, 6), UTC_TIMESTAMP(6) FROM seq_1_to_20000");
     store_fixture_sql(fixture, "ANALYZE TABLE mirror");
-    char *plan = store_fixture_text(
-        fixture,
-        "EXPLAIN FORMAT=JSON SELECT m.mirror_id FROM mirror m FORCE INDEX (queue) WHERE m.pending = 1 AND m.priority IN "
-        "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) AND (m.lease_until IS NULL OR m.lease_until <= "
-        "UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, '1,2') ORDER BY m.priority, m.due_at LIMIT 1 FOR UPDATE");
+    char *plan =
+        store_fixture_text(fixture, "EXPLAIN FORMAT=JSON SELECT m.mirror_id FROM mirror m FORCE INDEX "
+                                    "(queue) WHERE m.pending = 1 AND m.priority IN "
+                                    "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) AND "
+                                    "(m.lease_until IS NULL OR m.lease_until <= "
+                                    "UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, '1,2') ORDER BY "
+                                    "m.priority, m.due_at LIMIT 1 FOR UPDATE");
     assert_non_null(strstr(plan, "\"access_type\": \"range\""));
     assert_non_null(strstr(plan, "\"key\": \"queue\""));
     assert_non_null(strstr(plan, "\"used_key_parts\": [\"pending\", \"priority\", \"due_at\"]"));

@@ -19,10 +19,10 @@
 static struct err err;
 static char seen[] = "\\Seen", greeting_on[] = "$CNS-Greeting-On", nothing[] = "";
 
-#define ASSERT_OK(call) \
-    do { \
-        if (call) \
-            fail_msg("%s", err.text); \
+#define ASSERT_OK(call)                                                                                      \
+    do {                                                                                                     \
+        if (call)                                                                                            \
+            fail_msg("%s", err.text);                                                                        \
     } while (0)
 
 struct work {
@@ -72,9 +72,15 @@ static double count_of(const struct work *work, const char *table)
 
 static void test_marks(void **state)
 {
-    struct store_folder_marks marks = {.has_source = true, .has_flags_digest = true, .has_target = true,
-                                       .source_uidvalidity = 4000000000U, .source_uidnext = 12, .source_exists = 11,
-                                       .source_unseen = 3, .target_uidvalidity = 5, .target_uidnext = 6};
+    struct store_folder_marks marks = {.has_source = true,
+                                       .has_flags_digest = true,
+                                       .has_target = true,
+                                       .source_uidvalidity = 4000000000U,
+                                       .source_uidnext = 12,
+                                       .source_exists = 11,
+                                       .source_unseen = 3,
+                                       .target_uidvalidity = 5,
+                                       .target_uidnext = 6};
     struct store_folder *folders;
     size_t count;
     FIXTURE_OR_SKIP(state);
@@ -113,7 +119,8 @@ static void test_long_and_odd_names(void **state)
     assert_int_equal(err.scope, ERR_FOLDER);
     long_name[1000] = '\0';
     ASSERT_OK(store_folder_add(work.fixture->store, &work.claim.lease, long_name, long_name, &id, &err));
-    ASSERT_OK(store_folder_add(work.fixture->store, &work.claim.lease, "inbox ", "'; DROP TABLE folder; --", &id, &err));
+    ASSERT_OK(store_folder_add(work.fixture->store, &work.claim.lease, "inbox ", "'; DROP TABLE folder; --",
+                               &id, &err));
     ASSERT_OK(store_folder_add(work.fixture->store, &work.claim.lease, "inbox", "\xff\xfe", &other, &err));
     assert_int_not_equal(id, other); /* names are bytes */
     assert_int_equal((int)count_of(&work, "folder"), 4);
@@ -121,8 +128,11 @@ static void test_long_and_odd_names(void **state)
 
 static void test_forget_uids(void **state)
 {
-    struct store_folder_marks marks = {.has_source = true, .has_target = true, .source_uidvalidity = 1,
-                                       .target_uidvalidity = 2, .target_uidnext = 9};
+    struct store_folder_marks marks = {.has_source = true,
+                                       .has_target = true,
+                                       .source_uidvalidity = 1,
+                                       .target_uidvalidity = 2,
+                                       .target_uidnext = 9};
     struct store_folder *folders;
     struct store_message *messages;
     size_t count;
@@ -144,7 +154,8 @@ static void test_forget_uids(void **state)
     assert_true(folders[0].marks.has_source);
     store_folder_list_free(folders, count);
     ASSERT_OK(store_folder_forget_uids(store, &work.claim.lease, work.folder_id, STORE_SOURCE, 78, &err));
-    assert_true(store_fixture_number(work.fixture, "SELECT COUNT(*) FROM message WHERE source_uid IS NULL") == 2);
+    assert_true(store_fixture_number(work.fixture, "SELECT COUNT(*) FROM message WHERE source_uid IS NULL") ==
+                2);
 }
 
 /* ---- messages ---- */
@@ -200,8 +211,9 @@ static void test_rows_exchange_uids(void **state)
     rows[0].source_uid = 2;
     rows[1].source_uid = 1;
     ASSERT_OK(commit(&work, rows, 3));
-    assert_true(store_fixture_number(work.fixture, "SELECT COUNT(*) FROM message WHERE target_uid = 100 + source_uid "
-                                                   "+ IF(source_uid = 3, -2, IF(source_uid = 2, 0, 2))") == 3);
+    assert_true(store_fixture_number(work.fixture,
+                                     "SELECT COUNT(*) FROM message WHERE target_uid = 100 + source_uid "
+                                     "+ IF(source_uid = 3, -2, IF(source_uid = 2, 0, 2))") == 3);
 }
 
 /* Two rows for one target UID is our bug or the server's lie: refused, nothing of the batch stays, only the mailbox is
@@ -235,9 +247,13 @@ static void test_folder_of_another_mirror(void **state)
 static void add_intents(const struct work *work, struct store_intent intents[3])
 {
     for (uint32_t i = 0; i < 3; i++) {
-        intents[i] = (struct store_intent){.folder_id = work->folder_id, .source_uidvalidity = 9, .source_uid = i + 1,
-                                           .size_bytes = 100 + i, .flags = greeting_on,
-                                           .target_uidvalidity = 3, .target_uidnext = 50};
+        intents[i] = (struct store_intent){.folder_id = work->folder_id,
+                                           .source_uidvalidity = 9,
+                                           .source_uid = i + 1,
+                                           .size_bytes = 100 + i,
+                                           .flags = greeting_on,
+                                           .target_uidvalidity = 3,
+                                           .target_uidnext = 50};
         memset(intents[i].header_sha256, (int)i, DIGEST_BYTES);
     }
     ASSERT_OK(store_intent_add(work->fixture->store, &work->claim.lease, intents, 3, &err));
@@ -252,9 +268,13 @@ static void test_intents_are_settled(void **state)
     struct work work = begin(*state);
     add_intents(&work, intents);
     struct store_message row = make_message(1, 50);
-    struct store_change change = {.folder_id = work.folder_id, .messages = &row, .message_count = 1,
-                                  .intents_gone = &intents[0].intent_id, .intents_gone_count = 1,
-                                  .intents_ghost = &intents[1].intent_id, .intents_ghost_count = 1,
+    struct store_change change = {.folder_id = work.folder_id,
+                                  .messages = &row,
+                                  .message_count = 1,
+                                  .intents_gone = &intents[0].intent_id,
+                                  .intents_gone_count = 1,
+                                  .intents_ghost = &intents[1].intent_id,
+                                  .intents_ghost_count = 1,
                                   .late_command_minutes = 10};
     ASSERT_OK(store_folder_commit(work.fixture->store, &work.claim.lease, &change, &err));
     ASSERT_OK(store_folder_list(work.fixture->store, work.claim.lease.mirror_id, &folders, &count, &err));
@@ -296,10 +316,11 @@ static void test_error_in_place_of_a_row(void **state)
     FIXTURE_OR_SKIP(state);
     struct work work = begin(*state);
     store_fixture_mailboxes(work.fixture, 2, "dr");
-    assert_null(STORE_ROWS(work.fixture->store, &err,
-                           "SELECT (SELECT f.mirror_id FROM mirror f WHERE f.mirror_id >= m.mirror_id) FROM mirror m "
-                           "WHERE m.mirror_id > ? ORDER BY m.mirror_id DESC",
-                           bind_u64(0)));
+    assert_null(
+        STORE_ROWS(work.fixture->store, &err,
+                   "SELECT (SELECT f.mirror_id FROM mirror f WHERE f.mirror_id >= m.mirror_id) FROM mirror m "
+                   "WHERE m.mirror_id > ? ORDER BY m.mirror_id DESC",
+                   bind_u64(0)));
     assert_non_null(strstr(err.text, "(1242)"));
     ASSERT_OK(store_ping(work.fixture->store, &err));
 }
@@ -313,9 +334,9 @@ static void test_lost_commit_is_repeated(void **state)
     store_fixture_proxy(work.fixture, STORE_PROXY_DROP_COMMIT);
     ASSERT_OK(commit(&work, rows, 2));
     assert_int_equal((int)count_of(&work, "message"), 2);
-    assert_true(store_fixture_number(work.fixture, "SELECT COUNT(*) FROM message WHERE message_id IN (%llu, %llu)",
-                                     (unsigned long long)rows[0].message_id,
-                                     (unsigned long long)rows[1].message_id) == 2);
+    assert_true(store_fixture_number(
+                    work.fixture, "SELECT COUNT(*) FROM message WHERE message_id IN (%llu, %llu)",
+                    (unsigned long long)rows[0].message_id, (unsigned long long)rows[1].message_id) == 2);
 }
 
 /* It was carried out, its answer was lost: read back as done, not done twice. */
@@ -367,7 +388,8 @@ static void test_unknown_is_said(void **state)
     FIXTURE_OR_SKIP(state);
     store_fixture_mailboxes(fixture, 1, "dr");
     store_fixture_proxy(fixture, STORE_PROXY_DROP_ANSWER);
-    assert_int_equal(store_look_claim(fixture->store, "host:scanner:1:1:1", "production", 60, looks, 2, &err), -1);
+    assert_int_equal(store_look_claim(fixture->store, "host:scanner:1:1:1", "production", 60, looks, 2, &err),
+                     -1);
     assert_true(store_err_is_unknown(&err));
     assert_false(store_err_is_lease_lost(&err));
     assert_int_equal(err.scope, ERR_PROCESS);
@@ -400,7 +422,8 @@ static void test_away_and_back(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
-#define TEST_PROXY(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup_proxy, store_fixture_teardown)
+#define TEST_PROXY(name)                                                                                     \
+    cmocka_unit_test_setup_teardown(name, store_fixture_setup_proxy, store_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_marks),
         TEST(test_long_and_odd_names),

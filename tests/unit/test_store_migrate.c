@@ -44,10 +44,11 @@ static char *first_steps(unsigned count)
 
 static char *columns_of(struct store_fixture *fixture)
 {
-    return store_fixture_text(fixture,
-                              "SELECT GROUP_CONCAT(table_name, '.', column_name, ':', column_type ORDER BY table_name, "
-                              "column_name) FROM information_schema.COLUMNS WHERE table_schema = '%s'",
-                              fixture->database);
+    return store_fixture_text(
+        fixture,
+        "SELECT GROUP_CONCAT(table_name, '.', column_name, ':', column_type ORDER BY table_name, "
+        "column_name) FROM information_schema.COLUMNS WHERE table_schema = '%s'",
+        fixture->database);
 }
 
 static void migrate_again(struct store_fixture *fixture, const char *expected)
@@ -77,7 +78,8 @@ static void test_resumed_at_each_step(void **state)
         const struct schema_file part = {.name = schema_files[0].name, .sql = sql};
         store_fixture_sql(fixture, "DROP DATABASE %s", fixture->database);
         assert_int_equal(store_migrate_files(&fixture->config, &part, 1, &err), 0);
-        store_fixture_sql(fixture, "DELETE FROM %s.schema_step WHERE step = %u AND %u %% 2", fixture->database, n, n);
+        store_fixture_sql(fixture, "DELETE FROM %s.schema_step WHERE step = %u AND %u %% 2",
+                          fixture->database, n, n);
         migrate_again(fixture, expected);
         free(sql);
     }
@@ -89,9 +91,11 @@ static void test_again_changes_nothing(void **state)
     struct store_fixture *fixture = *state;
     FIXTURE_OR_SKIP(state);
     assert_int_equal(store_migrate(&fixture->config, &err), 0);
-    char *first = store_fixture_text(fixture, "SELECT MAX(applied_at) FROM %s.schema_step", fixture->database);
+    char *first =
+        store_fixture_text(fixture, "SELECT MAX(applied_at) FROM %s.schema_step", fixture->database);
     assert_int_equal(store_migrate(&fixture->config, &err), 0);
-    char *second = store_fixture_text(fixture, "SELECT MAX(applied_at) FROM %s.schema_step", fixture->database);
+    char *second =
+        store_fixture_text(fixture, "SELECT MAX(applied_at) FROM %s.schema_step", fixture->database);
     assert_string_equal(first, second);
     free(first);
     free(second);
@@ -103,7 +107,8 @@ static void test_newer_database_is_refused(void **state)
     FIXTURE_OR_SKIP(state);
     assert_int_equal(store_migrate(&fixture->config, &err), 0);
     struct store *store = store_open(&fixture->config, &err);
-    store_fixture_sql(fixture, "INSERT INTO %s.schema_step VALUES (900, 1, 'later', NOW(6))", fixture->database);
+    store_fixture_sql(fixture, "INSERT INTO %s.schema_step VALUES (900, 1, 'later', NOW(6))",
+                      fixture->database);
     assert_int_equal(store_migrate(&fixture->config, &err), -1);
     assert_non_null(strstr(err.text, "schema version 900, made by a newer release"));
     assert_int_equal(err.retry, ERR_RETRY_NEVER);
@@ -138,8 +143,9 @@ static void test_several_at_once(void **state)
         assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
         assert_int_equal(status, 0);
     }
-    assert_int_equal((int)store_fixture_number(fixture, "SELECT COUNT(*) FROM %s.schema_step", fixture->database),
-                     (int)count_steps(schema_files[0].sql));
+    assert_int_equal(
+        (int)store_fixture_number(fixture, "SELECT COUNT(*) FROM %s.schema_step", fixture->database),
+        (int)count_steps(schema_files[0].sql));
 }
 
 /* The lock of a killed run does not hold up the next: its connection is gone. */
@@ -148,10 +154,11 @@ static void test_lock_of_a_dead_owner(void **state)
     struct store_fixture *fixture = *state;
     FIXTURE_OR_SKIP(state);
     assert_int_equal(store_migrate(&fixture->config, &err), 0);
-    store_fixture_sql(fixture,
-                      "UPDATE %s.schema_lock SET owner = 'elsewhere:1:1', server = CONCAT(@@hostname, ' ', @@datadir), "
-                      "connection_id = 4000000000, until = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR",
-                      fixture->database);
+    store_fixture_sql(
+        fixture,
+        "UPDATE %s.schema_lock SET owner = 'elsewhere:1:1', server = CONCAT(@@hostname, ' ', @@datadir), "
+        "connection_id = 4000000000, until = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR",
+        fixture->database);
     assert_int_equal(store_migrate(&fixture->config, &err), 0);
 }
 
@@ -159,8 +166,8 @@ static void test_lock_of_a_dead_owner(void **state)
 static void test_dump_before_the_next_version(void **state)
 {
     struct store_fixture *fixture = *state;
-    const struct schema_file files[] = {schema_files[0],
-                                        {"777_next.sql", "ALTER TABLE audit ADD COLUMN IF NOT EXISTS extra INT;\n"}};
+    const struct schema_file files[] = {
+        schema_files[0], {"777_next.sql", "ALTER TABLE audit ADD COLUMN IF NOT EXISTS extra INT;\n"}};
     char path[128];
     struct stat status;
     FIXTURE_OR_SKIP(state);
@@ -176,19 +183,26 @@ static void test_dump_before_the_next_version(void **state)
 static void test_failing_step_says_which(void **state)
 {
     struct store_fixture *fixture = *state;
-    const struct schema_file bad = {"001_bad.sql", "CREATE TABLE IF NOT EXISTS a (b INT PRIMARY KEY);\nNONSENSE;\n"};
+    const struct schema_file bad = {"001_bad.sql",
+                                    "CREATE TABLE IF NOT EXISTS a (b INT PRIMARY KEY);\nNONSENSE;\n"};
     FIXTURE_OR_SKIP(state);
     assert_int_equal(store_migrate_files(&fixture->config, &bad, 1, &err), -1);
-    assert_non_null(strstr(err.text, "migration 001_bad.sql step 2: store: You have an error in your SQL syntax"));
+    assert_non_null(
+        strstr(err.text, "migration 001_bad.sql step 2: store: You have an error in your SQL syntax"));
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup_empty, store_fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_resumed_at_each_step),     TEST(test_again_changes_nothing), TEST(test_newer_database_is_refused),
-        TEST(test_incomplete_database_is_not_used), TEST(test_several_at_once), TEST(test_lock_of_a_dead_owner),
-        TEST(test_dump_before_the_next_version), TEST(test_failing_step_says_which),
+        TEST(test_resumed_at_each_step),
+        TEST(test_again_changes_nothing),
+        TEST(test_newer_database_is_refused),
+        TEST(test_incomplete_database_is_not_used),
+        TEST(test_several_at_once),
+        TEST(test_lock_of_a_dead_owner),
+        TEST(test_dump_before_the_next_version),
+        TEST(test_failing_step_says_which),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

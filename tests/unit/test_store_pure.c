@@ -21,11 +21,12 @@
 /* ---- the gate ---- */
 
 static const char *const test_boxes[] = {"9001", "9002"};
-static const struct store_gate_rules plain = {.limit = 3}, with_tests = {3, test_boxes, 2}, strict = {.limit = 1};
+static const struct store_gate_rules plain = {.limit = 3}, with_tests = {3, test_boxes, 2},
+                                     strict = {.limit = 1};
 
 /* Asks, and answers the login: 'a'ccepted, 'r'efused, 'n'ot asked. Returns whom it went to, NULL if not let in. */
-static const char *try_login(struct store_gate *gate, const struct store_gate_rules *rules, const char *mailbox,
-                             char answer, bool *stopped_out)
+static const char *try_login(struct store_gate *gate, const struct store_gate_rules *rules,
+                             const char *mailbox, char answer, bool *stopped_out)
 {
     static char tried[65];
     const char *probe = NULL;
@@ -69,11 +70,10 @@ static void test_gate_wrong_secret_is_tried_three_times(void **state)
         int tries;
         const char *third;
     } rows[] = {
-        {&plain, "", 3, "3"},          /* nobody known to be good: whoever comes third */
-        {&plain, "7", 3, "7"},         /* the last good one decides */
-        {&with_tests, "", 3, "9001"},  /* else a test mailbox */
-        {&with_tests, "7", 3, "7"},
-        {&strict, "7", 1, "7"},
+        {&plain, "", 3, "3"},         /* nobody known to be good: whoever comes third */
+        {&plain, "7", 3, "7"},        /* the last good one decides */
+        {&with_tests, "", 3, "9001"}, /* else a test mailbox */
+        {&with_tests, "7", 3, "7"},   {&strict, "7", 1, "7"},
     };
     (void)state;
     for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
@@ -210,9 +210,13 @@ static void test_delays(void **state)
         enum err_scope scope;
         double least, most;
     } rows[] = {
-        {1, ERR_MAILBOX, 1.5, 2.5},  {2, ERR_MAILBOX, 3, 5},         {5, ERR_MAILBOX, 24, 40},
-        {60, ERR_MAILBOX, 675, 1125}, {4000000000U, ERR_MAILBOX, 675, 1125},
-        {1, ERR_SITE, 3.75, 6.25},   {30, ERR_SITE, 90, 150},
+        {1, ERR_MAILBOX, 1.5, 2.5},
+        {2, ERR_MAILBOX, 3, 5},
+        {5, ERR_MAILBOX, 24, 40},
+        {60, ERR_MAILBOX, 675, 1125},
+        {4000000000U, ERR_MAILBOX, 675, 1125},
+        {1, ERR_SITE, 3.75, 6.25},
+        {30, ERR_SITE, 90, 150},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -238,8 +242,9 @@ static void test_classes(void **state)
 
 static void test_splitting(void **state)
 {
-    const char *sql = "-- a comment; with a semicolon;\nCREATE TABLE a (\n  b INT, -- not; here\n  c INT\n);\n\n"
-                      "-- more\n;\n  ALTER TABLE a ADD d INT;  \r\nUPDATE a SET b = 1";
+    const char *sql =
+        "-- a comment; with a semicolon;\nCREATE TABLE a (\n  b INT, -- not; here\n  c INT\n);\n\n"
+        "-- more\n;\n  ALTER TABLE a ADD d INT;  \r\nUPDATE a SET b = 1";
     const char *const expected[] = {"CREATE TABLE a (\n  b INT, -- not; here\n  c INT\n);",
                                     ";\n  ALTER TABLE a ADD d INT;  \r", "UPDATE a SET b = 1"};
     (void)state;

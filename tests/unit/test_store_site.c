@@ -18,24 +18,28 @@
 static struct err err;
 static const char us[] = "host:copier:1:100:1", them[] = "other:copier:1:100:1";
 
-#define ASSERT_OK(call) \
-    do { \
-        if (call) \
-            fail_msg("%s", err.text); \
+#define ASSERT_OK(call)                                                                                      \
+    do {                                                                                                     \
+        if (call)                                                                                            \
+            fail_msg("%s", err.text);                                                                        \
     } while (0)
 
-static struct store_admission_answer admit_with(struct store_fixture *fixture, const char *owner, const char *mailbox,
-                                                uint64_t secret)
+static struct store_admission_answer admit_with(struct store_fixture *fixture, const char *owner,
+                                                const char *mailbox, uint64_t secret)
 {
-    const struct store_admission_request request = {.site = &fixture->sites[0], .mailbox = mailbox, .owner = owner,
-                                                    .purpose = "copier", .secret_version = secret,
+    const struct store_admission_request request = {.site = &fixture->sites[0],
+                                                    .mailbox = mailbox,
+                                                    .owner = owner,
+                                                    .purpose = "copier",
+                                                    .secret_version = secret,
                                                     .session_seconds = 120};
     struct store_admission_answer answer;
     ASSERT_OK(store_site_admit(fixture->store, &request, &answer, &err));
     return answer;
 }
 
-static struct store_admission_answer admit(struct store_fixture *fixture, const char *owner, const char *mailbox)
+static struct store_admission_answer admit(struct store_fixture *fixture, const char *owner,
+                                           const char *mailbox)
 {
     return admit_with(fixture, owner, mailbox, 7);
 }
@@ -46,7 +50,8 @@ static bool answer_login(struct store_fixture *fixture, const char *owner, const
 {
     const struct store_login_result result = {.site = &fixture->sites[0],
                                               .owner = owner,
-                                              .mailbox = *admitted->probe_mailbox ? admitted->probe_mailbox : mailbox,
+                                              .mailbox = *admitted->probe_mailbox ? admitted->probe_mailbox
+                                                                                  : mailbox,
                                               .probe = admitted->admission == STORE_ADMIT_PROBE,
                                               .accepted = answer == 'a',
                                               .refused = answer == 'r',
@@ -60,7 +65,8 @@ static bool answer_login(struct store_fixture *fixture, const char *owner, const
 }
 
 /* One whole login; the admission it got. */
-static enum store_admission log_in(struct store_fixture *fixture, const char *mailbox, char answer, bool *stopped_out)
+static enum store_admission log_in(struct store_fixture *fixture, const char *mailbox, char answer,
+                                   bool *stopped_out)
 {
     struct store_admission_answer admitted = admit(fixture, us, mailbox);
     *stopped_out = false;
@@ -115,7 +121,8 @@ static void test_gate_of_a_dead_holder(void **state)
     FIXTURE_OR_SKIP(state);
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_GO);
     assert_int_equal(admit(fixture, "host:copier:11:100:1", "1001").admission, STORE_ADMIT_WAIT);
-    assert_int_equal(admit(fixture, "host:copier:1:101:2", "1001").admission, STORE_ADMIT_GO); /* its successor */
+    assert_int_equal(admit(fixture, "host:copier:1:101:2", "1001").admission,
+                     STORE_ADMIT_GO); /* its successor */
     assert_int_equal(admit(fixture, them, "1001").admission, STORE_ADMIT_WAIT);
     store_fixture_sql(fixture, "UPDATE site SET probe_until = UTC_TIMESTAMP(6)");
     assert_int_equal(admit(fixture, them, "1001").admission, STORE_ADMIT_GO);
@@ -240,7 +247,8 @@ static void test_new_secret_reopens(void **state)
     assert_int_equal(answer.admission, STORE_ADMIT_GO);
     assert_string_equal(status_of(fixture).error, "");
     answer_login(fixture, us, "1001", &answer, 'r');
-    answer = admit_with(fixture, us, "1002", 7); /* a process that has not read the new one: begins nothing anew */
+    answer =
+        admit_with(fixture, us, "1002", 7); /* a process that has not read the new one: begins nothing anew */
     answer_login(fixture, us, "1002", &answer, 'r');
     answer = admit_with(fixture, us, "1003", 8);
     assert_int_equal(answer.admission, STORE_ADMIT_PROBE);
@@ -309,21 +317,25 @@ static void test_sessions_are_counted(void **state)
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_WAIT);
     ASSERT_OK(store_site_session_release(fixture->store, sessions[0], true, &err));
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_GO);
-    ASSERT_OK(store_site_session_release(fixture->store, sessions[1], false, &err)); /* cut: counted a while */
+    ASSERT_OK(
+        store_site_session_release(fixture->store, sessions[1], false, &err)); /* cut: counted a while */
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_WAIT);
-    store_fixture_sql(fixture, "UPDATE site_session SET expires_at = UTC_TIMESTAMP(6), grace_until = "
-                               "UTC_TIMESTAMP(6) + INTERVAL 30 SECOND WHERE session_id = %llu",
+    store_fixture_sql(fixture,
+                      "UPDATE site_session SET expires_at = UTC_TIMESTAMP(6), grace_until = "
+                      "UTC_TIMESTAMP(6) + INTERVAL 30 SECOND WHERE session_id = %llu",
                       (unsigned long long)sessions[2]);
     ASSERT_OK(store_site_session_renew(fixture->store, sessions[2], 120, &alive, &err));
     assert_true(alive); /* it was counted all the time */
-    store_fixture_sql(fixture, "UPDATE site_session SET grace_until = UTC_TIMESTAMP(6) WHERE session_id = %llu",
+    store_fixture_sql(fixture,
+                      "UPDATE site_session SET grace_until = UTC_TIMESTAMP(6) WHERE session_id = %llu",
                       (unsigned long long)sessions[3]);
     ASSERT_OK(store_site_session_renew(fixture->store, sessions[3], 120, &alive, &err));
     assert_false(alive);
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_GO);
     assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_WAIT);
-    assert_true(store_fixture_number(fixture, "SELECT MIN(TIMESTAMPDIFF(SECOND, expires_at, grace_until) = 60) FROM "
-                                              "site_session") > 0);
+    assert_true(store_fixture_number(fixture,
+                                     "SELECT MIN(TIMESTAMPDIFF(SECOND, expires_at, grace_until) = 60) FROM "
+                                     "site_session") > 0);
 }
 
 static void test_logins_per_second(void **state)
@@ -343,8 +355,8 @@ static void test_logins_per_second(void **state)
     while (seconds < 2) {
         admitted += admit(fixture, us, "1001").admission == STORE_ADMIT_GO;
         usleep(5000);
-        seconds =
-            store_fixture_number(fixture, "SELECT TIMESTAMPDIFF(MICROSECOND, '%s', UTC_TIMESTAMP(6)) / 1e6", start);
+        seconds = store_fixture_number(
+            fixture, "SELECT TIMESTAMPDIFF(MICROSECOND, '%s', UTC_TIMESTAMP(6)) / 1e6", start);
     }
     free(start);
     assert_in_range(admitted, (uintmax_t)(seconds * 4) - 2, (uintmax_t)(seconds * 4) + 1);
