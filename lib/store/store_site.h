@@ -1,6 +1,6 @@
 /*
  * What all workers of all hosts share about a site: its sessions, its logins per second, and the gate that never tries
- * a wrong secret on every mailbox (DESIGN: two refusals in a row, then the last good or a test mailbox decides).
+ * a wrong secret on every mailbox: two refusals in a row, then the last good or a test mailbox decides.
  */
 #ifndef MIRROR_STORE_SITE_H
 #define MIRROR_STORE_SITE_H

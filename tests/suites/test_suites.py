@@ -59,11 +59,11 @@ def build_asan():
     build("build-asan", "-DCMAKE_C_COMPILER=clang", "-DMM_SANITIZE=address,undefined")
 
 
-def ctest(folder, label, seconds):
-    """Returns the names of the tests that skipped (something)."""
-    output = run("ctest", "--test-dir", folder, "--label-regex", label, "--no-tests=error", "--output-on-failure",
-                 "--parallel", JOBS, seconds=seconds, UBSAN_OPTIONS="print_stacktrace=1",
-                 ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1")
+def ctest(folder, *which, seconds, **environ):
+    """Runs the tests that ctest finds by the options `which`; the names of those that skipped (something)."""
+    output = run("ctest", "--test-dir", folder, *which, "--no-tests=error", "--output-on-failure", "--parallel", JOBS,
+                 seconds=seconds, UBSAN_OPTIONS="print_stacktrace=1",
+                 ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1", **environ)
     return set(re.findall(r"(\S+) \.*\*\*\*Skipped", output))
 
 
@@ -80,7 +80,8 @@ def test_build_clang():
 
 def test_unit():
     build_asan()
-    skipped = ctest("build-asan", "unit", 600) | ctest("build", "unit", 600)
+    unit = ("--label-regex", "unit")
+    skipped = ctest("build-asan", *unit, seconds=600) | ctest("build", *unit, seconds=600)
     # Those that need a database are run with one by the suite `store`.
     skipped = sorted(name for name in skipped if not name.startswith("unit.store_"))
     if skipped:
@@ -89,7 +90,7 @@ def test_unit():
 
 def test_fuzz():
     build("build-fuzz", "-DCMAKE_C_COMPILER=clang", "-DMM_FUZZ=ON")
-    ctest("build-fuzz", "fuzz", 900)
+    ctest("build-fuzz", "--label-regex", "fuzz", seconds=900)
 
 
 def test_demo():
