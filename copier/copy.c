@@ -2,10 +2,12 @@
  * Copying; see copy.h. Runs in the copier. What may go wrong with a batch, and what is done:
  *
  *   the target says OK, names UIDs      rows are committed, intents gone
- *   the target says OK, names no UIDs   intents are settled by looking (UIDPLUS missing, or a wrong count)
+ *   the target says OK, names no UIDs   intents are settled by looking (UIDPLUS missing, or a wrong count); what is
+ *                                       not found counts as missing
  *   MULTIAPPEND refused                 each for itself, under the same intents
  *   one refused with keywords           once more without; the flags step tries them by STORE
  *   one refused                         recorded as refused, the others go on
+ *   production gives no body            counts as missing until the next look tells whether it is gone
  *   a side fails                        intents stay open, the turn ends, the next one settles them
  */
 #include "copier/copy.h"
@@ -127,12 +129,20 @@ static void record_refused(struct pass *pass, struct stream_item *item, const ch
                 LOG_UINT("source_uid", item->message->uid), LOG_STR("error", words));
 }
 
+/* Still to be copied, as far as we know: no marks are stored, so that the next look takes it up again. */
+static void note_missing(struct pass *pass, size_t count)
+{
+    pass->missing += (uint32_t)count;
+    pass->incomplete |= count > 0;
+}
+
 /* One transaction: the rows of what has a known fate, and their intents gone. */
 static int commit_fates(struct batch *batch, bool bare, struct err *err)
 {
     struct pass_rows rows = {0};
     struct pass_commit commit = {0};
     uint64_t *gone = mem_grow(NULL, batch->count, sizeof(*gone));
+    size_t not_sent = 0;
     int result;
     for (size_t i = 0; i < batch->count; i++) {
         struct stream_item *item = &batch->items[i];
@@ -142,7 +152,9 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
             record_stored(batch->pass, item, bare);
         if (item->fate == STREAM_REFUSED)
             record_refused(batch->pass, item, item->refusal.text);
-        if (item->fate != STREAM_NOT_SENT)
+        if (item->fate == STREAM_NOT_SENT)
+            not_sent++;
+        else
             pass_rows_add(&rows, item->row);
         gone[commit.intents_gone_count++] = item->intent_id;
     }
@@ -152,6 +164,7 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
     result = pass_commit(batch->pass, &commit, err);
     for (size_t i = 0; i < commit.intents_gone_count && result == 0; i++)
         forget_intent(batch->pass, gone[i]);
+    note_missing(batch->pass, not_sent);
     pass_rows_fini(&rows);
     free(gone);
     return result;
@@ -159,12 +172,31 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
 
 /* ---- stored, but the target did not say under which UIDs ---- */
 
+/* Moves the listing of `newer`, from first_uid on, to the end of `whole`. */
+static void join_listing(struct target_messages *whole, struct target_messages *newer, uint32_t first_uid)
+{
+    struct imap_folder_status old = whole->status;
+    while (whole->count > 0 && whole->items[whole->count - 1].uid >= first_uid)
+        imap_flags_fini(&whole->items[--whole->count].flags);
+    if (newer->count > 0) {
+        whole->items = mem_grow(whole->items, whole->count + newer->count, sizeof(*whole->items));
+        memcpy(&whole->items[whole->count], newer->items, newer->count * sizeof(*whole->items));
+    }
+    whole->count += newer->count;
+    whole->status = newer->status;
+    newer->status = old;
+    newer->count = 0;
+    target_messages_fini(newer);
+}
+
+/* A listing that the pass made before is kept and continued: the flags step compares with it. */
 static int list_from(struct pass *pass, uint32_t first_uid, struct err *err)
 {
-    target_messages_fini(&pass->target);
-    if (target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &pass->target, err) != 0)
+    struct target_messages newer = {0};
+    if (target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &newer, err) != 0)
         return -1;
-    pass->target_listed = first_uid == 1;
+    join_listing(&pass->target, &newer, first_uid);
+    pass->target_listed |= first_uid == 1;
     if (pass->target.status.has_uidnext)
         pass->target_uidnext = pass->target.status.uidnext;
     pass->target_exists = pass->target.status.exists;
@@ -184,6 +216,19 @@ static void count_copied(struct batch *batch, size_t *stored_out, struct settle_
     }
 }
 
+static size_t count_not_found(const struct pass *pass, const struct settle_known *known, size_t count)
+{
+    size_t not_found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct store_message *row = pass_row_by_source(pass, known[i].source_uid);
+        not_found += !row || row->state != STORE_MESSAGE_MIRRORED;
+    }
+    if (not_found > 0)
+        log_warning("the target said that it stored messages, but they are not found in it",
+                    LOG_STR("folder", pass->folder->name), LOG_UINT("messages", not_found));
+    return not_found;
+}
+
 /* Rows of lost or refused messages are found again by source UID in settle.c. */
 static int settle_stored(struct batch *batch, struct err *err)
 {
@@ -196,6 +241,8 @@ static int settle_stored(struct batch *batch, struct err *err)
         result = list_from(batch->pass, from, err);
         if (result == 0)
             result = settle_intents(batch->pass, known, stored, err);
+        if (result == 0)
+            note_missing(batch->pass, count_not_found(batch->pass, known, stored));
     }
     free(known);
     return result;
@@ -332,9 +379,8 @@ static int copy_all(struct pass *pass, struct stream_item *items, size_t count, 
         done = (size_t)next;
         say_progress(pass, done, count);
         if (done < count && turn_is_over(pass->turn)) {
-            pass->incomplete = true;
             pass->turn->yielded = true;
-            pass->missing += (uint32_t)(count - done);
+            note_missing(pass, count - done);
             break;
         }
     }

@@ -27,9 +27,18 @@ struct settling {
     bool *has_pair, *source_gone;
 };
 
+/* UIDNEXT gone back: the target was put back to a former state, and deals those UIDs out again. */
 static uint32_t window_of(const struct pass *pass, const struct store_intent *intent)
 {
-    return intent->target_uidvalidity == pass->target_uidvalidity ? intent->target_uidnext : 1;
+    bool is_as_then = intent->target_uidvalidity == pass->target_uidvalidity &&
+                      intent->target_uidnext <= pass->target_uidnext;
+    return is_as_then ? intent->target_uidnext : 1;
+}
+
+/* Under another UIDVALIDITY production's message cannot be asked for: its row is identified again like all others. */
+static bool can_ask_source(const struct pass *pass, const struct store_intent *intent)
+{
+    return intent->source_uidvalidity == pass->source.status.uidvalidity;
 }
 
 static struct match_key key_of(const struct store_intent *intent)
@@ -54,11 +63,10 @@ static int load_source_digest(struct settling *settling, size_t i, struct err *e
     struct pass *pass = settling->pass;
     const struct store_intent *intent = settling->intents[i];
     bool found = false;
-    if (settling->has_pair[i] || settling->source_gone[i])
+    if (settling->has_pair[i] || settling->source_gone[i] || !can_ask_source(pass, intent))
         return 0;
-    if (intent->source_uidvalidity == pass->source.status.uidvalidity &&
-        imap_messages_body_digest(pass->turn->source, intent->source_uid, &settling->pairs[i], &found, err) !=
-            0)
+    if (imap_messages_body_digest(pass->turn->source, intent->source_uid, &settling->pairs[i], &found, err) !=
+        0)
         return -1;
     settling->has_pair[i] = found;
     settling->source_gone[i] = !found;
@@ -81,7 +89,7 @@ static int confirm(void *context, size_t left, size_t right, bool *equal_out, st
     }
     if (load_source_digest(settling, left, err) != 0)
         return -1;
-    if (settling->source_gone[left]) {
+    if (!settling->has_pair[left]) {
         *equal_out = true; /* nothing left to compare with */
         return 0;
     }
@@ -99,20 +107,19 @@ static void take_digests(struct store_message *row, const struct digest_pair *pa
     row->has_digest = true;
 }
 
-/* The row of a message that the target turned out to have. */
+/* The row of a message that the target turned out to have. Without a source UID and not gone it is identified again. */
 static size_t record_present(struct settling *settling, size_t i)
 {
     struct pass *pass = settling->pass;
     const struct store_intent *intent = settling->intents[i];
     const struct settle_known *known = find_known(settling, intent->source_uid);
     size_t partner = (size_t)settling->partners[i];
-    bool source_there =
-        intent->source_uidvalidity == pass->source.status.uidvalidity && !settling->source_gone[i];
-    struct store_message *row = source_there ? pass_row_by_source(pass, intent->source_uid) : NULL;
+    bool gone = settling->source_gone[i], named = can_ask_source(pass, intent) && !gone;
+    struct store_message *row = named ? pass_row_by_source(pass, intent->source_uid) : NULL;
     if (!row)
         row = pass_row_add(pass);
-    row->source_uid = source_there ? intent->source_uid : 0;
-    row->source_gone = !source_there;
+    row->source_uid = named ? intent->source_uid : 0;
+    row->source_gone = gone;
     row->target_uid = settling->unmapped.uids[partner];
     row->state = STORE_MESSAGE_MIRRORED;
     row->has_target_size = false;
@@ -131,11 +138,12 @@ static size_t record_present(struct settling *settling, size_t i)
     return (size_t)(row - pass->rows);
 }
 
-static void say_settled(const struct settling *settling, size_t i, const char *outcome)
+/* `known` is given for what was sent a moment ago: then nothing was left open by anybody. */
+static void say_settled(const struct settling *settling, size_t present)
 {
-    if (!find_known(settling, settling->intents[i]->source_uid))
-        log_info("intent settled", LOG_STR("outcome", outcome),
-                 LOG_UINT("source_uid", settling->intents[i]->source_uid));
+    if (!settling->known)
+        log_info("intents left open are settled", LOG_UINT("present", present),
+                 LOG_UINT("absent", settling->count - present));
 }
 
 static int commit(struct settling *settling, struct err *err)
@@ -154,13 +162,14 @@ static int commit(struct settling *settling, struct err *err)
             ghost[commit.intents_ghost_count++] = settling->intents[i]->intent_id;
             settling->intents[i]->ghost = true;
         }
-        say_settled(settling, i, present ? "present" : "absent");
     }
     commit.rows = rows.items;
     commit.row_count = rows.count;
     commit.intents_gone = gone;
     commit.intents_ghost = ghost;
     result = pass_commit(settling->pass, &commit, err);
+    if (result == 0)
+        say_settled(settling, commit.intents_gone_count);
     pass_rows_fini(&rows);
     free(gone);
     free(ghost);
