@@ -51,10 +51,15 @@ static void take_name(struct imap_response_reader *reader, const struct imap_tok
     for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
         if (imap_response_is_word(token, items[i].name))
             reader->item = items[i].item;
-    if (reader->item == FETCH_FLAGS) {
-        imap_flags_fini(&reader->fetch.flags);
-        reader->fetch.has_flags = true;
-    }
+}
+
+/* The list of FLAGS alone says that they were told: without it ("FLAGS NIL") a message has not lost them. */
+static void open_list(struct imap_response_reader *reader)
+{
+    if (++reader->depth != 2 || reader->item != FETCH_FLAGS)
+        return;
+    imap_flags_fini(&reader->fetch.flags);
+    reader->fetch.has_flags = true;
 }
 
 /* A body as quoted string: as literal, but all there already. NIL: there is none. */
@@ -137,7 +142,7 @@ static int fetch_line(struct imap_response_reader *reader, const struct imap_tok
     if (token->kind == IMAP_TOKEN_EOL)
         return end_fetch(reader, err);
     if (token->kind == IMAP_TOKEN_OPEN) {
-        reader->depth++;
+        open_list(reader);
     } else if (token->kind == IMAP_TOKEN_CLOSE) {
         if (--reader->depth == 1)
             reader->item = FETCH_NAME;
