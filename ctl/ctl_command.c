@@ -66,9 +66,10 @@ void ctl_command_help(FILE *file, const struct ctl_command *command)
     const unsigned common = CTL_BIT(CONFIG) | CTL_BIT(URL) | CTL_BIT(TOKEN_FILE) | CTL_BIT(CA_FILE) |
                             CTL_BIT(JSON) | CTL_BIT(HELP) | CTL_BIT(VERSION);
     if (command) {
-        fprintf(file, "usage: mirrorctl %s %s %s\n%s\n", command->name, command->options ? "[OPTION…]" : "",
+        fprintf(file, "usage: mirrorctl %s [OPTION…]%s%s\n%s\n\n", command->name, *command->words ? " " : "",
                 command->words, command->help);
-        print_options(file, command->options | common);
+        print_options(file, command->options & ~common); /* its own first */
+        print_options(file, common);
         return;
     }
     fputs("usage: mirrorctl [--config FILE | --url URL --token-file FILE] [--json] COMMAND …\n\n", file);

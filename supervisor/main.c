@@ -23,16 +23,22 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum mode { MODE_RUN, MODE_CHECK, MODE_MIGRATE, MODE_HELP, MODE_HELP_CONFIG, MODE_VERSION };
 
 static const char usage[] =
-    "Usage: mirror-supervisor [--config FILE] [--check-config | --migrate]\n"
+    "Usage: mirror-supervisor [--config FILE]\n"
+    "       mirror-supervisor [--config FILE] --check-config | --migrate\n"
     "\n"
-    "Starts and watches the programs of Message Mirror, in the foreground, and logs to stderr.\n"
-    "SIGTERM or SIGINT: ends when all work in hand is finished. SIGHUP: reads the configuration again.\n"
+    "Message Mirror copies the mailboxes of a messaging system to a second one and keeps the copy equal.\n"
+    "This program reads the configuration, starts and watches all others, and stays in the foreground\n"
+    "until it is told to end. It logs to stderr. How the mirrors are: mirrorctl status\n"
     "\n"
     "  --config FILE    the configuration (/etc/message-mirror/mirror.yaml)\n"
-    "  --check-config   only says whether the configuration is right\n"
-    "  --migrate        only brings the database up to date\n"
-    "  --help-config    all keys of the configuration, as Markdown\n"
-    "  --help, --version\n";
+    "  --check-config   say whether the configuration is right, or what is wrong where; nothing is started\n"
+    "  --migrate        bring the database up to date (every start does that by itself)\n"
+    "  --help-config    all keys of the configuration, as a Markdown table\n"
+    "  --help, --version\n"
+    "\n"
+    "SIGTERM or SIGINT (Ctrl-C): finish the work in hand, and end. SIGHUP: read configuration and secrets "
+    "again.\n"
+    "Exit: 0 ended as told, or all is right; 1 it failed, or something is wrong; 2 wrong use\n";
 
 static int parse(int argc, char **argv, enum mode *mode_out, const char **config_out)
 {
@@ -119,8 +125,8 @@ static int run_check(struct config *config, const char *config_path)
 {
     const char *slash = strrchr(config_path, '/');
 
-    printf("%s: ok, %zu sites, %zu routes\n", slash ? slash + 1 : config_path, config->site_count,
-           config->route_count);
+    printf("%s: ok, %zu sites, %zu route%s\n", slash ? slash + 1 : config_path, config->site_count,
+           config->route_count, config->route_count == 1 ? "" : "s");
     config_free(config);
     return EXIT_OK;
 }

@@ -92,28 +92,6 @@ def test_suites_are_listed():
     assert listed == there, "tests/suites.txt and tests/system/test_*.py name the same suites"
 
 
-def key_table(text, begin, end):
-    """The rows of a Markdown table between two markers, blanks around cells aside."""
-    assert text.count(begin) == 1 and text.count(end) == 1, f"README.md has {begin} and {end}, once each"
-    rows = text.split(begin)[1].split(end)[0].splitlines()
-    return [re.sub(r"\s*\|\s*", "|", row.strip()) for row in rows if row.strip()]
-
-
-def test_readme_has_the_configuration_keys():
-    """README's table is `mirror-supervisor --help-config`, which prints the one table of keys."""
-    begin, end = "<!-- config-keys:begin -->", "<!-- config-keys:end -->"
-    bin_folder = os.environ.get("MIRROR_BIN", tree.ROOT / "build/bin")
-    printed = subprocess.run([f"{bin_folder}/mirror-supervisor", "--help-config"], capture_output=True, text=True,
-                             check=True).stdout
-    want = key_table(f"{begin}\n{printed}\n{end}", begin, end)
-    have = key_table((tree.ROOT / "README.md").read_text(), begin, end)
-    assert len(want) > 10
-    tree.complain([f"missing: {row}" for row in want if row not in have] +
-                  [f"not a key (any more): {row}" for row in have if row not in want] +
-                  (["another order"] if sorted(want) == sorted(have) and want != have else []),
-                  "README's table of keys is not the one of --help-config: replace it by that")
-
-
 def test_compose_file():
     compose = tree.ROOT / "docker-compose.yml"
     services = yaml.safe_load(compose.read_text())["services"]
@@ -128,10 +106,8 @@ def test_compose_file():
 
 def runtime_packages():
     """Debian packages of the libraries that the built programs ask for by name."""
-    bin_folder = os.environ.get("MIRROR_BIN", str(tree.ROOT / "build/bin"))
     packages = set()
-    for program in sorted(os.listdir(bin_folder)):
-        path = f"{bin_folder}/{program}"
+    for path in sorted(map(str, tree.BIN.iterdir())):
         needed = re.findall(r"NEEDED\s+(\S+)", subprocess.run(["objdump", "-p", path], capture_output=True, text=True,
                                                               check=True).stdout)
         places = dict(re.findall(r"^\s*(\S+) => (\S+)", output_of("ldd", path), re.M))

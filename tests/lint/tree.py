@@ -4,6 +4,7 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("MIRROR_BIN", ROOT / "build/bin"))
 PROGRAM_FOLDERS = ("supervisor", "scanner", "copier", "api", "ctl", "ldapsync", "notifier")
 NOT_OURS = re.compile(r"(\.git|build|build-.*|__pycache__|\.pytest_cache|node_modules)$")
 

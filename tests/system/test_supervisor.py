@@ -366,7 +366,7 @@ def test_a_second_supervisor_is_refused(supervised, processes):
 
 def test_check_config(supervised):
     status, out, err = supervised.call("--config", str(supervised.config), "--check-config")
-    assert (status, out, err) == (0, "mirror.yaml: ok, 2 sites, 1 routes\n", "")
+    assert (status, out, err) == (0, "mirror.yaml: ok, 2 sites, 1 route\n", "")
     supervised.config.write_text(supervised.config.read_text().replace("to: dr", "to: nowhere"))
     for arguments in (["--check-config"], []):
         status, out, err = supervised.call("--config", str(supervised.config), *arguments)
