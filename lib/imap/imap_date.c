@@ -17,6 +17,13 @@ static int month_of(const char *name)
     return 0;
 }
 
+static int days_of(int month, int year)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return days[month - 1] + (month == 2 && leap);
+}
+
 /* Days since 1970-01-01 in the Gregorian calendar, years from March on so that the leap day comes last. */
 static int64_t days_since_epoch(int year, int month, int day)
 {
@@ -33,9 +40,9 @@ int imap_date_parse(const char *text, struct imap_date *date_out)
                &second, sign, &zone_hours, &zone_minutes, &end) != 9)
         return -1;
     month = month_of(name);
-    if (text[end] != 0 || month == 0 || day < 1 || day > 31 || year < 1 || year > 9999 || hour < 0 || hour > 23 ||
-        minute < 0 || minute > 59 || second < 0 || second > 60 || zone_hours < 0 || zone_hours > 15 ||
-        zone_minutes < 0 || zone_minutes > 59)
+    if (text[end] != 0 || month == 0 || year < 1 || year > 9999 || day < 1 || day > days_of(month, year) ||
+        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || zone_hours < 0 ||
+        zone_hours > 15 || zone_minutes < 0 || zone_minutes > 59)
         return -1;
     snprintf(date_out->text, sizeof(date_out->text), "%2d-%.3s-%04d %02d:%02d:%02d %c%02d%02d", day,
              months + 3 * (month - 1), year, hour, minute, second, sign[0], zone_hours, zone_minutes);
