@@ -216,19 +216,6 @@ static void count_copied(struct batch *batch, size_t *stored_out, struct settle_
     }
 }
 
-static size_t count_not_found(const struct pass *pass, const struct settle_known *known, size_t count)
-{
-    size_t not_found = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct store_message *row = pass_row_by_source(pass, known[i].source_uid);
-        not_found += !row || row->state != STORE_MESSAGE_MIRRORED;
-    }
-    if (not_found > 0)
-        log_warning("the target said that it stored messages, but they are not found in it",
-                    LOG_STR("folder", pass->folder->name), LOG_UINT("messages", not_found));
-    return not_found;
-}
-
 /* Rows of lost or refused messages are found again by source UID in settle.c. */
 static int settle_stored(struct batch *batch, struct err *err)
 {
@@ -241,8 +228,6 @@ static int settle_stored(struct batch *batch, struct err *err)
         result = list_from(batch->pass, from, err);
         if (result == 0)
             result = settle_intents(batch->pass, known, stored, err);
-        if (result == 0)
-            note_missing(batch->pass, count_not_found(batch->pass, known, stored));
     }
     free(known);
     return result;

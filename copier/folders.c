@@ -1,7 +1,7 @@
 /*
  * Which folders a turn works on; see folders.h. Runs in the copier. The tricky part is a folder renamed on production:
- * it is the recorded one only if UIDVALIDITY is the same and every recorded message is there under its UID with its
- * date and size (UIDVALIDITY alone may be a time of creation that two folders share).
+ * it is the recorded one only if UIDVALIDITY is the same and every recorded message (but those gone before) is there
+ * under its UID with its date and size (UIDVALIDITY alone may be a time of creation that two folders share).
  */
 #include "copier/folders.h"
 
@@ -74,7 +74,7 @@ static int has_all_messages(struct turn *turn, const struct imap_list_entry *ent
         result = imap_messages_fetch(turn->source, "1:*", "INTERNALDATE RFC822.SIZE", "", &messages, err);
     for (size_t i = 0; i < row_count && result == 0; i++) {
         const struct imap_message *message;
-        if (rows[i].source_uid == 0)
+        if (rows[i].source_uid == 0 || rows[i].source_gone)
             continue;
         message = imap_messages_find(&messages, rows[i].source_uid);
         *all_out &= message && message->has_date && message->has_size &&

@@ -106,20 +106,39 @@ static void unknown_source_uids(const struct pass *pass, struct imap_uids *uids)
     pass_index_fini(&index);
 }
 
+/* Those that were gone and still are need no writing. */
 static int commit_source(struct search *search, struct err *err)
 {
-    struct pass_commit commit = {.rows = search->left, .row_count = search->left_count};
+    struct pass_rows rows = {0};
+    struct pass_commit commit = {0};
     size_t found = 0;
+    int result;
     for (size_t i = 0; i < search->left_count; i++) {
         struct store_message *row = &search->pass->rows[search->left[i]];
         bool is_there = search->partners[i] != MATCH_NONE;
+        if (!is_there && row->source_gone)
+            continue;
         row->source_uid = is_there ? search->fresh->items[search->partners[i]].uid : 0;
         row->source_gone = !is_there;
         found += is_there;
+        pass_rows_add(&rows, search->left[i]);
     }
-    log_info("messages identified again on production", LOG_UINT("found", found),
-             LOG_UINT("gone", search->left_count - found));
-    return pass_commit(search->pass, &commit, err);
+    if (rows.count > 0)
+        log_info("messages identified again on production", LOG_UINT("found", found),
+                 LOG_UINT("gone", rows.count - found));
+    commit.rows = rows.items;
+    commit.row_count = rows.count;
+    result = pass_commit(search->pass, &commit, err);
+    pass_rows_fini(&rows);
+    return result;
+}
+
+/* Those that are not gone come first: they have the better right to an equal message. */
+static void collect_unnamed(const struct pass *pass, bool gone, struct search *search)
+{
+    for (size_t i = 0; i < pass->row_count; i++)
+        if (pass->rows[i].source_uid == 0 && pass->rows[i].source_gone == gone)
+            search_add(search, i, key_of_row(&pass->rows[i]));
 }
 
 int identify_source(struct pass *pass, struct err *err)
@@ -128,14 +147,18 @@ int identify_source(struct pass *pass, struct err *err)
     struct imap_uids uids = {0};
     struct imap_messages fresh = {0};
     struct match_key *right = NULL;
+    size_t wanted;
     int result = 0;
     search_init(&search, pass, pass->row_count);
-    for (size_t i = 0; i < pass->row_count; i++)
-        if (pass->rows[i].source_uid == 0 && !pass->rows[i].source_gone)
-            search_add(&search, i, key_of_row(&pass->rows[i]));
+    if (pass->source.whole)
+        collect_unnamed(pass, false, &search);
+    wanted = search.left_count;
+    collect_unnamed(pass, true, &search);
     if (search.left_count == 0)
         goto out;
     unknown_source_uids(pass, &uids);
+    if (wanted + uids.count == 0)
+        goto out;
     result = source_details(pass->turn->source, uids.items, uids.count, &fresh, err);
     if (result != 0)
         goto out;
@@ -172,12 +195,12 @@ static int confirm_target(void *context, size_t left, size_t right, bool *equal_
     return 0;
 }
 
-/* Rows that should be on the target but are not under their UID. */
+/* Rows that should be on the target but are not under their UID; also those that were given up: they may be back. */
 static void collect_unplaced(struct pass *pass, struct search *search)
 {
     for (size_t i = 0; i < pass->row_count; i++) {
         struct store_message *row = &pass->rows[i];
-        if (row->state != STORE_MESSAGE_MIRRORED ||
+        if (row->state == STORE_MESSAGE_REFUSED ||
             (row->target_uid != 0 && target_messages_find(&pass->target, row->target_uid)))
             continue;
         row->target_uid = 0;
@@ -185,26 +208,88 @@ static void collect_unplaced(struct pass *pass, struct search *search)
     }
 }
 
+static bool was_deleted(const struct store_message *row)
+{
+    struct imap_flags written;
+    bool deleted;
+    imap_flags_init(&written);
+    imap_flags_parse(row->flags_written, &written);
+    deleted = (written.system & IMAP_FLAG_DELETED) != 0;
+    imap_flags_fini(&written);
+    return deleted;
+}
+
+static void note_lost(struct store_message *row)
+{
+    bool deleted = was_deleted(row);
+    row->state = STORE_MESSAGE_LOST;
+    row->times_lost += deleted ? PASS_COPIES_OF_LOST + 1 : 1;
+    free(row->error);
+    row->error = str_copy(deleted ? "it was marked \\Deleted, and is gone from the target; not removed by us"
+                                  : "it vanished from the target; not removed by us");
+}
+
+static void note_found(struct store_message *row, uint32_t target_uid)
+{
+    row->target_uid = target_uid;
+    row->state = STORE_MESSAGE_MIRRORED;
+    free(row->error);
+    row->error = NULL;
+}
+
 /* Found ones get their UID; their flags are compared with what the target has, later. */
 static int commit_target(struct search *search, struct err *err)
 {
-    struct pass_commit commit = {.rows = search->left, .row_count = search->left_count};
+    struct pass_rows rows = {0};
+    struct pass_commit commit = {0};
     size_t found = 0;
+    int result;
     for (size_t i = 0; i < search->left_count; i++) {
         struct store_message *row = &search->pass->rows[search->left[i]];
-        if (search->partners[i] != MATCH_NONE) {
-            row->target_uid = search->unmapped.uids[search->partners[i]];
-            found++;
+        bool is_there = search->partners[i] != MATCH_NONE;
+        if (!is_there && row->state == STORE_MESSAGE_LOST)
             continue;
-        }
-        row->state = STORE_MESSAGE_LOST;
-        row->times_lost++;
-        free(row->error);
-        row->error = str_copy("it vanished from the target; not removed by us");
+        if (is_there)
+            note_found(row, search->unmapped.uids[search->partners[i]]);
+        else
+            note_lost(row);
+        found += is_there;
+        pass_rows_add(&rows, search->left[i]);
     }
-    log_info("messages identified again on the target", LOG_UINT("found", found),
-             LOG_UINT("vanished", search->left_count - found));
-    return pass_commit(search->pass, &commit, err);
+    if (rows.count > 0)
+        log_info("messages identified again on the target", LOG_UINT("found", found),
+                 LOG_UINT("vanished", rows.count - found));
+    commit.rows = rows.items;
+    commit.row_count = rows.count;
+    result = pass_commit(search->pass, &commit, err);
+    pass_rows_fini(&rows);
+    return result;
+}
+
+static bool is_any_unmatched(const struct search *search)
+{
+    for (size_t i = 0; i < search->left_count; i++)
+        if (search->partners[i] == MATCH_NONE)
+            return true;
+    return false;
+}
+
+/* By date first, which spares reading headers; what is left over may lie on a target that keeps dates of its own. */
+static int seek_on_target(struct search *search, struct err *err)
+{
+    int result =
+        unmapped_load(search->pass, search->left_keys, search->left_count, 1, &search->unmapped, err);
+    if (result == 0)
+        result = match_run(search->left_keys, search->left_count, search->unmapped.keys,
+                           search->unmapped.count, confirm_target, search, search->partners, err);
+    if (result != 0 || !is_any_unmatched(search))
+        return result;
+    unmapped_fini(&search->unmapped);
+    result = unmapped_load(search->pass, NULL, 0, 1, &search->unmapped, err);
+    if (result == 0)
+        result = match_run_any_date(search->left_keys, search->left_count, search->unmapped.keys,
+                                    search->unmapped.count, confirm_target, search, search->partners, err);
+    return result;
 }
 
 int identify_target(struct pass *pass, struct err *err)
@@ -215,10 +300,7 @@ int identify_target(struct pass *pass, struct err *err)
     collect_unplaced(pass, &search);
     if (search.left_count == 0)
         goto out;
-    result = unmapped_load(pass, search.left_keys, search.left_count, 1, &search.unmapped, err);
-    if (result == 0)
-        result = match_run(search.left_keys, search.left_count, search.unmapped.keys, search.unmapped.count,
-                           confirm_target, &search, search.partners, err);
+    result = seek_on_target(&search, err);
     if (result == 0)
         result = commit_target(&search, err);
 out:

@@ -189,7 +189,7 @@ static void plan_rows(struct jobs *jobs, struct pass *pass)
             continue;
         if (pass->target_listed)
             on_target = target_messages_find(&pass->target, row->target_uid);
-        if (on_target || imap_messages_find(&pass->source.messages, row->source_uid))
+        if (on_target || pass_row_is_told(pass, row))
             plan_row(jobs, pass, i, on_target ? &on_target->flags : NULL);
     }
 }
@@ -201,14 +201,76 @@ static int by_change_then_uid(const void *a, const void *b)
     return order ? order : (x->target_uid > y->target_uid) - (x->target_uid < y->target_uid);
 }
 
+/* Text of flags, changed by a set of them. */
+static void change_text(char **text, const struct imap_flags *add, const struct imap_flags *remove)
+{
+    struct imap_flags flags, rest;
+    imap_flags_init(&flags);
+    imap_flags_init(&rest);
+    imap_flags_parse(*text, &flags);
+    unite(&flags, add);
+    imap_flags_minus(&flags, remove, &rest);
+    free(*text);
+    *text = imap_flags_format(&rest);
+    imap_flags_fini(&flags);
+    imap_flags_fini(&rest);
+}
+
+static void note_refusal(struct pass *pass, struct job *jobs, size_t count, const struct imap_flags *flag)
+{
+    const struct imap_flags none = {0};
+    for (size_t i = 0; i < count; i++) {
+        change_text(&jobs[i].after, &none, flag);
+        change_text(&pass->rows[jobs[i].row].flags_refused, flag, &none);
+    }
+}
+
+static int store(struct pass *pass, const uint32_t *uids, size_t count, const struct imap_flags *add,
+                 const struct imap_flags *remove, bool *refused_out, struct err *err)
+{
+    return target_store_flags(pass->turn->target, pass->folder->target_name, uids, count, add, remove,
+                              refused_out, err);
+}
+
+/* The server said NO to all of them together: which one does it not keep? That one is not written again and again. */
+static int store_singly(struct pass *pass, struct job *jobs, const uint32_t *uids, size_t count,
+                        struct err *err)
+{
+    const struct imap_flags none = {0}, *add = &jobs[0].add;
+    bool refused;
+    for (unsigned bit = IMAP_FLAG_SEEN; bit <= IMAP_FLAG_DRAFT; bit <<= 1) {
+        struct imap_flags flag = {.system = add->system & bit};
+        if (flag.system == 0)
+            continue;
+        if (store(pass, uids, count, &flag, &none, &refused, err) != 0)
+            return -1;
+        if (refused)
+            note_refusal(pass, jobs, count, &flag);
+    }
+    for (size_t i = 0; i < add->keyword_count; i++) {
+        struct imap_flags flag = {.keywords = &add->keywords[i], .keyword_count = 1};
+        if (store(pass, uids, count, &flag, &none, &refused, err) != 0)
+            return -1;
+        if (refused)
+            note_refusal(pass, jobs, count, &flag);
+    }
+    if (imap_flags_is_empty(&jobs[0].remove))
+        return 0;
+    if (store(pass, uids, count, &none, &jobs[0].remove, &refused, err) != 0)
+        return -1;
+    return refused ? err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "the target refuses to clear flags") : 0;
+}
+
 static int store_group(struct pass *pass, struct job *jobs, size_t count, struct err *err)
 {
     uint32_t *uids = mem_grow(NULL, count, sizeof(*uids));
+    bool refused = false;
     int result;
     for (size_t i = 0; i < count; i++)
         uids[i] = jobs[i].target_uid;
-    result = target_store_flags(pass->turn->target, pass->folder->target_name, uids, count, &jobs[0].add,
-                                &jobs[0].remove, err);
+    result = store(pass, uids, count, &jobs[0].add, &jobs[0].remove, &refused, err);
+    if (result == 0 && refused)
+        result = store_singly(pass, jobs, uids, count, err);
     free(uids);
     return result;
 }
@@ -297,14 +359,34 @@ static bool note_refused(struct store_message *row, const struct imap_flags *act
     return any;
 }
 
-static bool note_size(struct store_message *row, uint64_t size_bytes)
+/* What the target made of it, once: its size, and the date that it keeps. */
+static bool note_stored(struct store_message *row, const struct target_message *stored)
 {
-    if (row->has_target_size && row->target_size == size_bytes)
+    if (row->has_target_size && row->target_size == stored->size_bytes)
         return false;
     row->has_target_size = true;
-    row->target_size = size_bytes;
-    row->altered = size_bytes != row->size_bytes;
+    row->target_size = stored->size_bytes;
+    row->altered = stored->size_bytes != row->size_bytes || stored->internal_date != row->internal_date;
     return true;
+}
+
+/* APPEND need not keep what STORE would: only what is there counts as written. */
+static bool note_appended(struct store_message *row, const struct imap_flags *actual)
+{
+    struct imap_flags written, wanted;
+    char *text;
+    bool changed;
+    imap_flags_init(&written);
+    imap_flags_init(&wanted);
+    imap_flags_parse(row->flags_written, &written);
+    imap_flags_copy(&wanted, &written);
+    see_actual(&written, actual, &wanted);
+    text = imap_flags_format(&written);
+    changed = !str_equal(text, row->flags_written);
+    set_written(row, text);
+    imap_flags_fini(&written);
+    imap_flags_fini(&wanted);
+    return changed;
 }
 
 /* What an earlier turn appended and did not come to read back. */
@@ -316,7 +398,8 @@ static void add_unread(struct pass *pass)
             imap_uids_add(&pass->touched, pass->rows[i].target_uid);
 }
 
-static int record_read_back(struct pass *pass, const struct target_messages *messages, struct err *err)
+static int record_read_back(struct pass *pass, const struct target_messages *messages, bool appended,
+                            struct err *err)
 {
     struct pass_index index;
     struct pass_rows rows = {0};
@@ -327,8 +410,9 @@ static int record_read_back(struct pass *pass, const struct target_messages *mes
         bool changed;
         if (!row)
             continue;
-        changed = note_size(row, messages->items[i].size_bytes);
-        changed |= note_refused(row, &messages->items[i].flags);
+        changed = note_stored(row, &messages->items[i]);
+        changed |= appended ? note_appended(row, &messages->items[i].flags)
+                            : note_refused(row, &messages->items[i].flags);
         if (changed)
             pass_rows_add(&rows, (size_t)(row - pass->rows));
     }
@@ -338,18 +422,29 @@ static int record_read_back(struct pass *pass, const struct target_messages *mes
     return result;
 }
 
-int marks_read_back(struct pass *pass, struct err *err)
+static int read_back(struct pass *pass, bool appended, struct err *err)
 {
     struct target_messages messages = {0};
     int result;
-    add_unread(pass);
     if (pass->touched.count == 0)
         return 0;
     imap_uids_sort(&pass->touched);
     result = target_folder_fetch(pass->turn->target, pass->folder->target_name, pass->touched.items,
                                  pass->touched.count, &messages, err);
     if (result == 0)
-        result = record_read_back(pass, &messages, err);
+        result = record_read_back(pass, &messages, appended, err);
     target_messages_fini(&messages);
+    pass->touched.count = 0;
     return result == 0 ? 0 : err_prefix(err, "read back");
+}
+
+int marks_see_appended(struct pass *pass, struct err *err)
+{
+    add_unread(pass);
+    return read_back(pass, true, err);
+}
+
+int marks_read_back(struct pass *pass, struct err *err)
+{
+    return read_back(pass, false, err);
 }

@@ -8,9 +8,13 @@
 
 #include "copier/pass.h"
 
+/* Reads size, date and flags of what this pass appended: what the target altered is recorded, and a flag that APPEND did
+ * not set is left to marks_sync(). */
+int marks_see_appended(struct pass *pass, struct err *err);
+
 int marks_sync(struct pass *pass, struct err *err);
 
-/* Reads back size and flags of what this pass appended or marked: what the target altered or refused is recorded. */
+/* Reads back the flags of what marks_sync() marked: what the target does not keep is recorded as refused. */
 int marks_read_back(struct pass *pass, struct err *err);
 
 /* What is to be done for one message. Pure; caller fini's the three. */

@@ -90,3 +90,85 @@ int match_run(const struct match_key *left, size_t left_count, const struct matc
     free(matching.right);
     return result;
 }
+
+/* ---- without dates ---- */
+
+/* What is left over on one side: keys without dates, and whose they are. */
+struct leftover {
+    struct match_key *keys;
+    size_t *places;
+    size_t count;
+};
+
+static void leftover_init(struct leftover *leftover, size_t most)
+{
+    leftover->keys = mem_grow(NULL, most + 1, sizeof(*leftover->keys));
+    leftover->places = mem_grow(NULL, most + 1, sizeof(*leftover->places));
+    leftover->count = 0;
+}
+
+static void leftover_fini(struct leftover *leftover)
+{
+    free(leftover->keys);
+    free(leftover->places);
+}
+
+static void leftover_add(struct leftover *leftover, const struct match_key *key, size_t place)
+{
+    leftover->keys[leftover->count] = *key;
+    leftover->keys[leftover->count].internal_date = 0;
+    leftover->places[leftover->count++] = place;
+}
+
+struct undated {
+    struct leftover left, right;
+    match_confirm confirm;
+    void *context;
+};
+
+static int confirm_undated(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
+{
+    const struct undated *undated = context;
+    return undated->confirm(undated->context, undated->left.places[left], undated->right.places[right],
+                            equal_out, err);
+}
+
+static void collect_leftover(struct undated *undated, const struct match_key *left, size_t left_count,
+                             const struct match_key *right, size_t right_count, const long *partners)
+{
+    bool *used = mem_new((right_count + 1) * sizeof(*used));
+    leftover_init(&undated->left, left_count);
+    leftover_init(&undated->right, right_count);
+    for (size_t i = 0; i < left_count; i++) {
+        if (partners[i] == MATCH_NONE)
+            leftover_add(&undated->left, &left[i], i);
+        else
+            used[partners[i]] = true;
+    }
+    for (size_t i = 0; i < right_count; i++)
+        if (!used[i])
+            leftover_add(&undated->right, &right[i], i);
+    free(used);
+}
+
+int match_run_any_date(const struct match_key *left, size_t left_count, const struct match_key *right,
+                       size_t right_count, match_confirm confirm, void *context, long *partner_out,
+                       struct err *err)
+{
+    struct undated undated = {.confirm = confirm, .context = context};
+    long *partners;
+    int result = match_run(left, left_count, right, right_count, confirm, context, partner_out, err);
+    if (result != 0)
+        return -1;
+    collect_leftover(&undated, left, left_count, right, right_count, partner_out);
+    partners = mem_grow(NULL, undated.left.count + 1, sizeof(*partners));
+    result = match_run(undated.left.keys, undated.left.count, undated.right.keys, undated.right.count,
+                       confirm_undated, &undated, partners, err);
+    for (size_t i = 0; i < undated.left.count && result == 0; i++)
+        if (partners[i] != MATCH_NONE)
+            partner_out[undated.left.places[i]] = (long)undated.right.places[partners[i]];
+    free(partners);
+    leftover_fini(&undated.left);
+    leftover_fini(&undated.right);
+    return result;
+}

@@ -30,4 +30,10 @@ typedef int (*match_confirm)(void *context, size_t left, size_t right, bool *equ
 int match_run(const struct match_key *left, size_t left_count, const struct match_key *right,
               size_t right_count, match_confirm confirm, void *context, long *partner_out, struct err *err);
 
+/* The same, and then those left over once more without their dates: some servers keep dates of their own. `confirm` is
+ * needed all the more. */
+int match_run_any_date(const struct match_key *left, size_t left_count, const struct match_key *right,
+                       size_t right_count, match_confirm confirm, void *context, long *partner_out,
+                       struct err *err);
+
 #endif

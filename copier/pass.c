@@ -95,12 +95,26 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
     return result;
 }
 
+/* The details of new ones are the later word. */
+static const struct imap_message *find_told(const struct pass *pass, const struct store_message *row)
+{
+    const struct imap_message *told = imap_messages_find(&pass->fresh, row->source_uid);
+    if (!told || !told->has_flags)
+        told = imap_messages_find(&pass->source.messages, row->source_uid);
+    return told && told->has_flags ? told : NULL;
+}
+
+bool pass_row_is_told(const struct pass *pass, const struct store_message *row)
+{
+    return find_told(pass, row) != NULL;
+}
+
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out)
 {
-    const struct imap_message *told = imap_messages_find(&pass->source.messages, row->source_uid);
+    const struct imap_message *told = find_told(pass, row);
     struct imap_flags refused;
     imap_flags_init(flags_out);
-    if (told && told->has_flags) {
+    if (told) {
         imap_flags_copy(flags_out, &told->flags);
         return;
     }
@@ -134,5 +148,6 @@ void pass_fini(struct pass *pass)
     store_message_list_free(pass->rows, pass->row_count);
     store_intent_list_free(pass->intents, pass->intent_count);
     target_messages_fini(&pass->target);
+    imap_messages_fini(&pass->fresh);
     imap_uids_fini(&pass->touched);
 }

@@ -27,15 +27,18 @@ struct pass {
     struct target_messages target; /* if target_listed: all of the folder, as of target_look */
     bool target_listed;
     uint32_t target_uidvalidity;
-    uint32_t target_uidnext;  /* moved on by our own APPENDs */
-    uint32_t target_exists;   /* likewise */
-    uint32_t foreign;         /* on the target, not ours */
-    uint32_t missing;         /* new ones that are still to be copied */
-    struct imap_uids touched; /* target UIDs appended or marked in this pass: to be read back */
-    bool incomplete;          /* the turn ended before all was done: marks are not stored */
+    uint32_t target_uidnext;    /* moved on by our own APPENDs */
+    uint32_t target_exists;     /* likewise */
+    uint32_t foreign;           /* on the target, not ours */
+    uint32_t missing;           /* new ones that are still to be copied */
+    struct imap_messages fresh; /* production's messages without a copy, with details */
+    struct imap_uids touched;   /* target UIDs appended, then those marked: to be read back */
+    bool incomplete;            /* the turn ended before all was done: marks are not stored */
 };
 
 enum { PASS_NO_ROW = -1 }; /* as size_t: an item without a row yet */
+/* A message that vanished from the target without us is copied again this often; then it is listed. */
+enum { PASS_COPIES_OF_LOST = 1 };
 
 /* Rows. A row stays at its index for the whole pass. */
 struct store_message *pass_row_add(struct pass *pass);
@@ -66,7 +69,9 @@ struct pass_commit {
 };
 int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err *err);
 
-/* What production says of this row's flags: from the view if told there, else as last written. Caller fini's. */
+/* Did production tell this row's flags in this pass? */
+bool pass_row_is_told(const struct pass *pass, const struct store_message *row);
+/* What production says of this row's flags: if told, else as last written. Caller fini's. */
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out);
 
 /* A growing list of row indexes. */

@@ -17,9 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A message that vanished from the target without us is copied again this often; then it is listed. */
-enum { COPIES_OF_LOST = 1 };
-
 static int load(struct pass *pass, struct err *err)
 {
     struct store *store = pass->turn->tools->store;
@@ -35,7 +32,7 @@ static bool wants_copy(const struct store_message *row)
 {
     if (row->source_uid == 0 || row->source_gone)
         return false;
-    return (row->state == STORE_MESSAGE_LOST && row->times_lost <= COPIES_OF_LOST) ||
+    return (row->state == STORE_MESSAGE_LOST && row->times_lost <= PASS_COPIES_OF_LOST) ||
            (row->state == STORE_MESSAGE_REFUSED && row->try_due);
 }
 
@@ -96,9 +93,27 @@ static int forget_uids(struct pass *pass, enum store_side side, uint32_t uidvali
     *(source ? &marks->source_uidvalidity : &marks->target_uidvalidity) = uidvalidity;
     *(source ? &marks->has_source : &marks->has_target) = false;
     if (pass->row_count > 0)
-        log_warning("UIDVALIDITY changed: messages are identified again",
-                    LOG_STR("side", source ? "source" : "target"), LOG_UINT("uidvalidity", uidvalidity));
+        log_warning(
+            "UIDs count no more (UIDVALIDITY changed, or UIDNEXT went back): messages are identified again",
+            LOG_STR("side", source ? "source" : "target"), LOG_UINT("uidvalidity", uidvalidity));
     return 0;
+}
+
+/* Below what was told before, or not above a UID that is recorded: a store restored from its backup deals the same UIDs
+ * out again, to other messages. */
+static bool went_back(const struct pass *pass, enum store_side side, const struct imap_folder_status *now)
+{
+    const struct store_folder_marks *marks = &pass->folder->marks;
+    bool source = side == STORE_SOURCE;
+    uint32_t before = source ? marks->source_uidnext : marks->target_uidnext;
+    if (!now->has_uidnext)
+        return false;
+    if ((source ? marks->has_source : marks->has_target) && now->uidnext < before)
+        return true;
+    for (size_t i = 0; i < pass->row_count; i++)
+        if ((source ? pass->rows[i].source_uid : pass->rows[i].target_uid) >= now->uidnext)
+            return true;
+    return false;
 }
 
 static int look_at_source(struct pass *pass, struct err *err)
@@ -108,7 +123,8 @@ static int look_at_source(struct pass *pass, struct err *err)
         return -1;
     if (pass->source.status.uidvalidity == 0)
         return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "production tells no UIDVALIDITY");
-    if (pass->source.status.uidvalidity == marks->source_uidvalidity)
+    if (pass->source.status.uidvalidity == marks->source_uidvalidity &&
+        !went_back(pass, STORE_SOURCE, &pass->source.status))
         return 0;
     return forget_uids(pass, STORE_SOURCE, pass->source.status.uidvalidity, err);
 }
@@ -153,8 +169,7 @@ static int look_at_target(struct pass *pass, struct err *err)
     if (target_status(pass, &status, err) != 0)
         return -1;
     as_recorded = target_is_as_recorded(marks, &status);
-    if (status.uidvalidity != marks->target_uidvalidity ||
-        (marks->has_target && status.has_uidnext && status.uidnext < marks->target_uidnext)) {
+    if (status.uidvalidity != marks->target_uidvalidity || went_back(pass, STORE_TARGET, &status)) {
         if (forget_uids(pass, STORE_TARGET, status.uidvalidity, err) != 0)
             return -1;
         as_recorded = false;
@@ -169,20 +184,24 @@ static int look_at_target(struct pass *pass, struct err *err)
 
 /* ---- what is gone, what is new ---- */
 
+/* Also those that are there again: production may have shown too little for a while. */
 static int note_gone(struct pass *pass, struct err *err)
 {
     struct pass_rows rows = {0};
     struct pass_commit commit = {0};
+    bool all_listed = pass->source.whole || pass->source.has_uids;
     int result;
-    for (size_t i = 0; i < pass->row_count; i++) {
+    for (size_t i = 0; i < pass->row_count && all_listed; i++) {
         struct store_message *row = &pass->rows[i];
-        if (row->source_uid == 0 || row->source_gone || source_view_has(&pass->source, row->source_uid))
+        bool gone = !source_view_has(&pass->source, row->source_uid);
+        if (row->source_uid == 0 || row->source_gone == gone)
             continue;
-        row->source_gone = true;
+        row->source_gone = gone;
         pass_rows_add(&rows, i);
     }
     if (rows.count > 0)
-        log_info("messages gone from production, left alone on the target", LOG_UINT("messages", rows.count));
+        log_info("messages gone from production (left alone on the target), or there again",
+                 LOG_UINT("messages", rows.count));
     commit.rows = rows.items;
     commit.row_count = rows.count;
     result = pass_commit(pass, &commit, err);
@@ -222,24 +241,23 @@ static void drop_undescribed(struct imap_messages *fresh)
 static int copy_fresh(struct pass *pass, struct err *err)
 {
     struct imap_uids uids = {0};
-    struct imap_messages fresh = {0};
+    struct imap_messages *fresh = &pass->fresh;
     int result;
     collect_fresh(pass, &uids);
-    result = source_details(pass->turn->source, uids.items, uids.count, &fresh, err);
+    result = source_details(pass->turn->source, uids.items, uids.count, fresh, err);
     if (result == 0) {
-        drop_undescribed(&fresh);
-        pass->missing = (uint32_t)(uids.count - fresh.count);
+        drop_undescribed(fresh);
+        pass->missing = (uint32_t)(uids.count - fresh->count);
         pass->incomplete = pass->missing > 0;
     }
     if (result == 0 && pass->target_listed)
-        result = identify_adopt(pass, &fresh, err);
+        result = identify_adopt(pass, fresh, err);
     if (result == 0 && pass->target_listed)
         result = settle_ghosts(pass, err);
     if (result == 0 && pass->target_listed)
         pass->foreign = unmapped_count(pass);
     if (result == 0)
-        result = copy_messages(pass, &fresh, err);
-    imap_messages_fini(&fresh);
+        result = copy_messages(pass, fresh, err);
     imap_uids_fini(&uids);
     return result;
 }
@@ -400,13 +418,13 @@ static int bring_up(struct pass *pass, struct err *err)
         return -1;
     if (pass->target_listed && settle_intents(pass, NULL, 0, err) != 0)
         return -1;
-    if (pass->source.whole && identify_source(pass, err) != 0)
+    if (identify_source(pass, err) != 0)
         return -1;
     if (pass->target_listed && identify_target(pass, err) != 0)
         return -1;
     if (note_gone(pass, err) != 0 || copy_fresh(pass, err) != 0)
         return -1;
-    if (marks_sync(pass, err) != 0 || marks_read_back(pass, err) != 0)
+    if (marks_see_appended(pass, err) != 0 || marks_sync(pass, err) != 0 || marks_read_back(pass, err) != 0)
         return -1;
     return store_marks(pass, err);
 }

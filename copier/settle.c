@@ -2,8 +2,9 @@
  * Intents and ghosts; see settle.h. Runs in the copier.
  *
  * The window of an intent is every UID from the target's UIDNEXT on that was committed with it; under another
- * UIDVALIDITY it is the whole folder. A candidate in the window has the same INTERNALDATE and header; where production
- * still has the message, both bodies are compared by digest before the intent counts as present.
+ * UIDVALIDITY it is the whole folder. A candidate in the window has the same header, and the same INTERNALDATE unless the
+ * target keeps dates of its own; where production still has the message, both bodies are compared by digest before the
+ * intent counts as present.
  */
 #include "copier/settle.h"
 
@@ -107,23 +108,19 @@ static void take_digests(struct store_message *row, const struct digest_pair *pa
     row->has_digest = true;
 }
 
-/* The row of a message that the target turned out to have. Without a source UID and not gone it is identified again. */
-static size_t record_present(struct settling *settling, size_t i)
+/* Without a source UID and not gone it is identified again. */
+static struct store_message *row_of(struct settling *settling, size_t i)
 {
     struct pass *pass = settling->pass;
     const struct store_intent *intent = settling->intents[i];
     const struct settle_known *known = find_known(settling, intent->source_uid);
-    size_t partner = (size_t)settling->partners[i];
     bool gone = settling->source_gone[i], named = can_ask_source(pass, intent) && !gone;
     struct store_message *row = named ? pass_row_by_source(pass, intent->source_uid) : NULL;
     if (!row)
         row = pass_row_add(pass);
     row->source_uid = named ? intent->source_uid : 0;
     row->source_gone = gone;
-    row->target_uid = settling->unmapped.uids[partner];
-    row->state = STORE_MESSAGE_MIRRORED;
     row->has_target_size = false;
-    row->fail_count = 0;
     free(row->error);
     row->error = NULL;
     row->internal_date = intent->internal_date;
@@ -134,8 +131,32 @@ static size_t record_present(struct settling *settling, size_t i)
         take_digests(row, known ? &known->pair : &settling->pairs[i]);
     free(row->flags_written);
     row->flags_written = str_copy(intent->flags);
-    imap_uids_add(&pass->touched, row->target_uid);
-    return (size_t)(row - pass->rows);
+    return row;
+}
+
+/* The row of a message that the target turned out to have. */
+static size_t record_present(struct settling *settling, size_t i)
+{
+    struct store_message *row = row_of(settling, i);
+    row->target_uid = settling->unmapped.uids[settling->partners[i]];
+    row->state = STORE_MESSAGE_MIRRORED;
+    row->fail_count = 0;
+    imap_uids_add(&settling->pass->touched, row->target_uid);
+    return (size_t)(row - settling->pass->rows);
+}
+
+/* The target said OK to it a moment ago and shows nothing like it: sent again it would only be doubled (I3). */
+static size_t record_unfindable(struct settling *settling, size_t i)
+{
+    struct store_message *row = row_of(settling, i);
+    row->target_uid = 0;
+    row->state = STORE_MESSAGE_LOST;
+    row->times_lost = PASS_COPIES_OF_LOST + 1;
+    free(row->error);
+    row->error = str_copy("the target said that it stored it, but shows no message like it");
+    log_warning("message not found after APPEND", LOG_STR("folder", settling->pass->folder->name),
+                LOG_UINT("source_uid", row->source_uid));
+    return (size_t)(row - settling->pass->rows);
 }
 
 /* `known` is given for what was sent a moment ago: then nothing was left open by anybody. */
@@ -155,8 +176,8 @@ static int commit(struct settling *settling, struct err *err)
     int result;
     for (size_t i = 0; i < settling->count; i++) {
         bool present = settling->partners[i] != MATCH_NONE;
-        if (present) {
-            pass_rows_add(&rows, record_present(settling, i));
+        if (present || find_known(settling, settling->intents[i]->source_uid)) {
+            pass_rows_add(&rows, present ? record_present(settling, i) : record_unfindable(settling, i));
             gone[commit.intents_gone_count++] = settling->intents[i]->intent_id;
         } else {
             ghost[commit.intents_ghost_count++] = settling->intents[i]->intent_id;
@@ -207,11 +228,11 @@ static void end(struct settling *settling)
     unmapped_fini(&settling->unmapped);
 }
 
-/* Settled ones are taken out of the pass: as present for good, as absent they are ghosts now. */
+/* Settled ones are taken out of the pass: those with a row for good, as absent they are ghosts now. */
 static void forget_settled(struct settling *settling)
 {
     for (size_t i = 0; i < settling->count; i++)
-        if (settling->partners[i] != MATCH_NONE)
+        if (!settling->intents[i]->ghost)
             settling->intents[i]->intent_id = 0;
 }
 
@@ -231,11 +252,10 @@ int settle_intents(struct pass *pass, const struct settle_known *known, size_t k
     begin(&settling, false);
     if (settling.count == 0)
         goto out;
-    result =
-        unmapped_load(pass, settling.keys, settling.count, least_window(&settling), &settling.unmapped, err);
+    result = unmapped_load(pass, NULL, 0, least_window(&settling), &settling.unmapped, err);
     if (result == 0)
-        result = match_run(settling.keys, settling.count, settling.unmapped.keys, settling.unmapped.count,
-                           confirm, &settling, settling.partners, err);
+        result = match_run_any_date(settling.keys, settling.count, settling.unmapped.keys,
+                                    settling.unmapped.count, confirm, &settling, settling.partners, err);
     if (result == 0)
         result = commit(&settling, err);
     if (result == 0)
@@ -250,9 +270,25 @@ out:
 static int confirm_ghost(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
 {
     const struct settling *settling = context;
+    const struct match_key *ghost = &settling->keys[left], *copy = &settling->unmapped.keys[right];
     (void)err;
-    *equal_out = settling->unmapped.uids[right] >= window_of(settling->pass, settling->intents[left]);
+    *equal_out = settling->unmapped.uids[right] >= window_of(settling->pass, settling->intents[left]) &&
+                 (ghost->internal_date == copy->internal_date || ghost->size_bytes == copy->size_bytes);
     return 0;
+}
+
+/* They are not there any more, neither as messages nor as strangers to be counted. */
+static void forget_removed(struct pass *pass, const struct imap_uids *removed)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pass->target.count; i++) {
+        if (imap_uids_has(removed->items, removed->count, pass->target.items[i].uid))
+            imap_flags_fini(&pass->target.items[i].flags);
+        else
+            pass->target.items[kept++] = pass->target.items[i];
+    }
+    pass->target.count = kept;
+    pass->target_exists -= (uint32_t)removed->count;
 }
 
 static int remove_surplus(struct settling *settling, bool *all_removed_out, struct err *err)
@@ -274,7 +310,7 @@ static int remove_surplus(struct settling *settling, bool *all_removed_out, stru
                                                        : "waiting"));
     }
     if (result == 0 && *all_removed_out && surplus.count > 0)
-        pass->target_exists -= (uint32_t)surplus.count;
+        forget_removed(pass, &surplus);
     imap_uids_fini(&surplus);
     return result;
 }
@@ -304,11 +340,11 @@ int settle_ghosts(struct pass *pass, struct err *err)
     begin(&settling, true);
     if (settling.count == 0)
         goto out;
-    result =
-        unmapped_load(pass, settling.keys, settling.count, least_window(&settling), &settling.unmapped, err);
+    result = unmapped_load(pass, NULL, 0, least_window(&settling), &settling.unmapped, err);
     if (result == 0)
-        result = match_run(settling.keys, settling.count, settling.unmapped.keys, settling.unmapped.count,
-                           confirm_ghost, &settling, settling.partners, err);
+        result =
+            match_run_any_date(settling.keys, settling.count, settling.unmapped.keys, settling.unmapped.count,
+                               confirm_ghost, &settling, settling.partners, err);
     if (result == 0)
         result = remove_surplus(&settling, &all_removed, err);
     if (result == 0)

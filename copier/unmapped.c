@@ -32,7 +32,7 @@ static void collect(struct pass *pass, const struct match_key *wanted, size_t wa
     for (size_t i = 0; i < pass->target.count; i++) {
         const struct target_message *message = &pass->target.items[i];
         if (message->uid < first_uid || pass_index_find(pass, &index, message->uid) ||
-            !bsearch(&message->internal_date, dates, wanted_count, sizeof(*dates), by_value))
+            (wanted && !bsearch(&message->internal_date, dates, wanted_count, sizeof(*dates), by_value)))
             continue;
         unmapped->uids[unmapped->count] = message->uid;
         unmapped->places[unmapped->count] = i;

@@ -15,7 +15,8 @@ struct unmapped {
     size_t count;
 };
 
-/* Candidates for these keys: same INTERNALDATE, UID >= first_uid. pass->target must be listed. */
+/* Candidates for these keys: same INTERNALDATE, UID >= first_uid; `wanted` NULL: of any date. pass->target must be
+ * listed. */
 int unmapped_load(struct pass *pass, const struct match_key *wanted, size_t wanted_count, uint32_t first_uid,
                   struct unmapped *unmapped_out, struct err *err);
 void unmapped_fini(struct unmapped *unmapped);

@@ -10,7 +10,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
-#include "imap/imap_session.h"
+#include "imap/imap_append.h"
 
 struct target;
 
@@ -60,9 +60,11 @@ int target_body_digest(struct target *target, const char *name, uint32_t uid, st
                        bool *found_out, struct err *err);
 
 /* Changes flags of these UIDs (ascending): only +FLAGS and -FLAGS, others' keywords stay. What of `add` the folder
- * cannot keep (PERMANENTFLAGS) is not sent: the caller reads back what the target has. */
+ * cannot keep (PERMANENTFLAGS) is not sent: the caller reads back what the target has. *refused_out: the server said NO
+ * to a STORE, and not all was done. */
 int target_store_flags(struct target *target, const char *name, const uint32_t *uids, size_t count,
-                       const struct imap_flags *add, const struct imap_flags *remove, struct err *err);
+                       const struct imap_flags *add, const struct imap_flags *remove, bool *refused_out,
+                       struct err *err);
 
 /* Removes exactly these UIDs (ascending). Without UIDPLUS: only if no other message is marked \Deleted, else ours stay
  * marked and *removed_out is false. */

@@ -333,21 +333,41 @@ static void storable(const struct imap_folder_status *status, const struct imap_
     imap_flags_fini(&refused);
 }
 
+/* 0 also for a NO, which is *refused_out. */
+static int try_store(struct target *target, const uint32_t *uids, size_t count, const char *item,
+                     const struct imap_flags *flags, bool *refused_out, struct err *err)
+{
+    struct err why = {0};
+    if (imap_flags_is_empty(flags) || send_store(target, uids, count, item, flags, &why) == 0)
+        return 0;
+    *refused_out = why.scope <= ERR_FOLDER && imap_session_state(target->session) == IMAP_SESSION_READY;
+    if (*refused_out)
+        return 0;
+    *err = why;
+    return -1;
+}
+
 int target_store_flags(struct target *target, const char *name, const uint32_t *uids, size_t count,
-                       const struct imap_flags *add, const struct imap_flags *remove, struct err *err)
+                       const struct imap_flags *add, const struct imap_flags *remove, bool *refused_out,
+                       struct err *err)
 {
     struct imap_folder_status status = {0};
     struct imap_flags keep;
     int result = -1;
+    *refused_out = false;
     imap_flags_init(&keep);
     if (open_folder(target, name, true, &status, err) != 0)
         goto out;
+    if (status.read_only) {
+        err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "folder %s: the target lets us only read it", name);
+        blame(err);
+        goto out;
+    }
     storable(&status, add, &keep);
     if (may_change(target, err) != 0)
         goto out;
-    if (!imap_flags_is_empty(&keep) && send_store(target, uids, count, "+FLAGS.SILENT", &keep, err) != 0)
-        goto out;
-    if (!imap_flags_is_empty(remove) && send_store(target, uids, count, "-FLAGS.SILENT", remove, err) != 0)
+    if (try_store(target, uids, count, "+FLAGS.SILENT", &keep, refused_out, err) != 0 ||
+        (!*refused_out && try_store(target, uids, count, "-FLAGS.SILENT", remove, refused_out, err) != 0))
         goto out;
     result = 0;
 out:

@@ -72,6 +72,16 @@ static int confirm_second(void *context, size_t left, size_t right, bool *equal_
     return 0;
 }
 
+static int confirm_all(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
+{
+    (void)left;
+    (void)right;
+    (void)err;
+    ++*(int *)context;
+    *equal_out = true;
+    return 0;
+}
+
 static int confirm_fails(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
 {
     (void)context;
@@ -97,6 +107,23 @@ static void confirm_decides(void **state)
     assert_int_equal(err.scope, ERR_MAILBOX);
 }
 
+/* The first has its own date; the other two are told apart by header, and one finds nobody. */
+static void dates_of_the_targets_own(void **state)
+{
+    struct match_key left[3] = {key(1, 'a', 1), key(2, 'b', 1), key(3, 'c', 1)};
+    struct match_key right[3] = {key(9, 'b', 1), key(1, 'a', 1), key(9, 'b', 1)};
+    long partners[3];
+    int asked = 0;
+    (void)state;
+    assert_int_equal(match_run_any_date(left, 3, right, 3, confirm_all, &asked, partners, NULL), 0);
+    assert_int_equal(partners[0], 1);
+    assert_int_equal(partners[1], 0);
+    assert_int_equal(partners[2], MATCH_NONE);
+    assert_int_equal(asked, 2);
+    assert_int_equal(match_run_any_date(left, 3, NULL, 0, confirm_all, &asked, partners, NULL), 0);
+    assert_int_equal(partners[0], MATCH_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +132,7 @@ int main(void)
         cmocka_unit_test(size_stands_in_for_a_missing_header),
         cmocka_unit_test(no_sides),
         cmocka_unit_test(confirm_decides),
+        cmocka_unit_test(dates_of_the_targets_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
