@@ -282,7 +282,10 @@ static int commit_others(struct batch *batch, struct err *err)
 
 static int send_batch(struct batch *batch, struct err *err)
 {
-    struct stream_options options = {.multi = target_has(batch->pass->turn->target, IMAP_CAP_MULTIAPPEND)};
+    const struct target *target = batch->pass->turn->target;
+    /* Where each message waits for its "+" anyway, several in one command would win nothing. */
+    struct stream_options options = {.multi = target_has(target, IMAP_CAP_MULTIAPPEND) &&
+                                              target_has(target, IMAP_CAP_LITERAL_PLUS)};
     if (commit_intents(batch, err) != 0)
         return -1;
     if (batch->count == 1)

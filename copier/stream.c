@@ -20,11 +20,18 @@ struct parcel {
     bool ended;
 };
 
+/* One FETCH and whose body it asks for. */
+struct request {
+    struct stream *stream;
+    size_t item;
+};
+
 struct stream {
     struct pass *pass;
     struct stream_item *items;
     size_t count;
     const struct stream_options *options;
+    struct request *requests;
     struct parcel *parcels;
     size_t parcel_count;
     struct digest *digest;
@@ -85,11 +92,11 @@ static int add_to_parcel(struct stream *stream, size_t item, uint64_t size_bytes
     struct imap_flags flags = {.system = message->flags.system};
     struct parcel *parcel = open_parcel(stream);
     struct err err = {0};
-    if (!parcel)
+    if (!parcel || imap_append_message(parcel->append, stream->options->bare ? &flags : &message->flags,
+                                       message->date.text, size_bytes, &err) != 0)
         return -1;
     parcel->items[parcel->count++] = item;
-    return imap_append_message(parcel->append, stream->options->bare ? &flags : &message->flags,
-                               message->date.text, size_bytes, &err);
+    return 0;
 }
 
 /* ---- production's answers ---- */
@@ -113,7 +120,7 @@ static bool was_sent(const struct stream *stream, size_t item)
 
 static void on_body_begin(void *context, uint32_t uid, uint64_t size_bytes)
 {
-    struct stream *stream = context;
+    struct stream *stream = ((struct request *)context)->stream;
     stream->current = item_of(stream, uid);
     stream->swallow =
         stream->failed || stream->current == NO_ITEM || was_sent(stream, (size_t)stream->current);
@@ -131,7 +138,7 @@ static bool current_append_runs(const struct stream *stream)
 
 static size_t on_body_bytes(void *context, const char *bytes, size_t len)
 {
-    struct stream *stream = context;
+    struct stream *stream = ((struct request *)context)->stream;
     size_t taken;
     if (stream->swallow || !current_append_runs(stream))
         return len;
@@ -143,7 +150,7 @@ static size_t on_body_bytes(void *context, const char *bytes, size_t len)
 
 static void on_body_end(void *context)
 {
-    struct stream *stream = context;
+    struct stream *stream = ((struct request *)context)->stream;
     if (!stream->swallow) {
         digest_end(stream->digest, &stream->items[stream->current].pair);
         if (!stream->options->multi)
@@ -152,28 +159,38 @@ static void on_body_end(void *context)
     stream->current = NO_ITEM;
 }
 
+/* A NO without a body is that message's own trouble (I11): the others go on. */
 static void on_answer(void *context, int result, const char *code, const struct err *err)
 {
-    struct stream *stream = context;
+    struct request *request = context;
+    struct stream *stream = request->stream;
     (void)code;
     stream->answered++;
-    if (result != 0)
+    if (result == 0)
+        return;
+    if (err->scope > ERR_FOLDER || was_sent(stream, request->item)) {
         fail(stream, err);
+        return;
+    }
+    stream->items[request->item].fate = STREAM_REFUSED;
+    stream->items[request->item].refusal = *err;
 }
 
 /* ---- the loop ---- */
 
 static void send_fetches(struct stream *stream)
 {
-    struct imap_handlers handlers = {.context = stream,
-                                     .on_body_begin = on_body_begin,
+    struct imap_handlers handlers = {.on_body_begin = on_body_begin,
                                      .on_body_bytes = on_body_bytes,
                                      .on_body_end = on_body_end,
                                      .on_done = on_answer};
-    for (size_t i = 0; i < stream->count; i++)
+    for (size_t i = 0; i < stream->count; i++) {
+        stream->requests[i] = (struct request){.stream = stream, .item = i};
+        handlers.context = &stream->requests[i];
         if (!imap_session_send(stream->pass->turn->source, &handlers, "UID FETCH %u (UID BODY.PEEK[])",
                                stream->items[i].message->uid))
             break;
+    }
 }
 
 static bool run_once(struct stream *stream)
@@ -272,10 +289,13 @@ static int take_outcome(struct stream *stream, const struct parcel *parcel, stru
     return err_blame(err, ERR_SIDE_TARGET);
 }
 
-/* Half a literal may be on its way, or an APPEND whose end we can no longer answer for. */
-static void cut_target(struct stream *stream)
+/* Half a literal may be on its way, or an APPEND whose end we can no longer answer for; and production may still be
+ * about to answer FETCHes into a stream that is no more. */
+static void cut_sides(struct stream *stream)
 {
     access_session_cut(stream->pass->turn->target_session);
+    if (stream->answered < stream->count)
+        access_session_cut(stream->pass->turn->source_session);
 }
 
 static void stream_fini(struct stream *stream)
@@ -285,6 +305,7 @@ static void stream_fini(struct stream *stream)
         free(stream->parcels[p].items);
     }
     free(stream->parcels);
+    free(stream->requests);
     digest_free(stream->digest);
 }
 
@@ -295,7 +316,7 @@ static int end_stream(struct stream *stream, struct err *err)
     if (!stream->failed)
         await_answers(stream);
     if (stream->failed) {
-        cut_target(stream);
+        cut_sides(stream);
         *err = stream->err;
         return -1;
     }
@@ -314,6 +335,7 @@ int stream_run(struct pass *pass, struct stream_item *items, size_t count,
     for (size_t i = 0; i < count; i++)
         items[i].fate = STREAM_NOT_SENT;
     stream.parcels = mem_new((count + 1) * sizeof(*stream.parcels));
+    stream.requests = mem_new((count + 1) * sizeof(*stream.requests));
     stream.digest = digest_new();
     send_fetches(&stream);
     read_bodies(&stream);

@@ -10,7 +10,7 @@
 enum stream_fate {
     STREAM_NOT_SENT, /* production has it no more, or the batch ended before its turn */
     STREAM_STORED,   /* the target said OK; target_uid 0 if it did not say which UID */
-    STREAM_REFUSED,  /* the target said NO to it, or to the MULTIAPPEND that it was in */
+    STREAM_REFUSED, /* the target said NO to it, or to the MULTIAPPEND that it was in, or production to its FETCH */
 };
 
 struct stream_item {

@@ -19,10 +19,8 @@
     X(LIST_STATUS, "LIST-STATUS", "RFC 5819: LIST ... RETURN (STATUS ...)")                                  \
     X(ID, "ID", "RFC 2971: names of the programs")                                                           \
     X(ENABLE, "ENABLE", "RFC 5161: ENABLE CONDSTORE")                                                        \
-    X(NAMESPACE, "NAMESPACE", "RFC 2342: the personal prefix")                                               \
     X(UNSELECT, "UNSELECT", "RFC 3691: leave a folder without EXPUNGE")                                      \
-    X(SASL_IR, "SASL-IR", "RFC 4959: initial response with AUTHENTICATE")                                    \
-    X(IDLE, "IDLE", "RFC 2177: watch a folder")
+    X(SASL_IR, "SASL-IR", "RFC 4959: initial response with AUTHENTICATE")
 
 enum imap_capability_id {
 #define IMAP_CAPABILITY_ENUM(id, name, help) IMAP_CAP_##id,

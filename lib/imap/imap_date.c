@@ -41,9 +41,9 @@ int imap_date_parse(const char *text, struct imap_date *date_out)
                &second, sign, &zone_hours, &zone_minutes, &end) != 9)
         return -1;
     month = month_of(name);
-    if (text[end] != 0 || month == 0 || day < 1 || day > 31 || year < 1 || year > 9999 || hour < 0 || hour > 23 ||
-        minute < 0 || minute > 59 || second < 0 || second > 60 || zone_hours < 0 || zone_hours > 15 ||
-        zone_minutes < 0 || zone_minutes > 59)
+    if (text[end] != 0 || month == 0 || day < 1 || day > 31 || year < 1 || year > 9999 || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || zone_hours < 0 ||
+        zone_hours > 15 || zone_minutes < 0 || zone_minutes > 59)
         return -1;
     if (day > days_of(month, year))
         return -1;

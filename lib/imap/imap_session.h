@@ -1,11 +1,11 @@
 /*
  * One IMAP connection, logged in to one mailbox: commands pipelined, answers handed to callbacks, blocking helpers
- * for what every caller needs. libcurl connects, does TLS and SASL; everything after is ours.
+ * for what every caller needs. libcurl connects, does TLS and SASL; everything after is ours. APPEND: imap_append.h.
  *
  * Errors: a refused login is ERR_MAILBOX/LATER with is_login_refused() true; a server down, TLS failure, silence or
  * BYE is ERR_SITE/LATER; NO to a command is returned by the command (ERR_FOLDER); nonsense from the server closes the
- * session (ERR_MAILBOX/LATER). After ERR_MAILBOX or wider the session is dead: free it. `side` is set from the
- * parameters, the text names site and mailbox.
+ * session (ERR_MAILBOX/LATER). After ERR_MAILBOX or wider the session is not to be used further: free it. `side` is
+ * set from the parameters; what ends a session names site and mailbox.
  */
 #ifndef MIRROR_IMAP_SESSION_H
 #define MIRROR_IMAP_SESSION_H
@@ -27,20 +27,19 @@ struct imap_session_params {
     const struct config_site *site; /* host, TLS, login form, time limits, disabled capabilities */
     const struct secret *password;  /* trusted server's; borrowed during imap_session_start() only */
     const char *mailbox;
-    enum err_side side;             /* whose error it is when this session fails */
+    enum err_side side; /* whose error it is when this session fails */
 };
 
 /* Begins to connect and log in; state goes CONNECTING -> READY or DEAD within the site's time limits. */
 struct imap_session *imap_session_start(const struct imap_session_params *params, struct err *err);
-/* The same, waiting for it. NULL on failure. `*refused_out` (may be NULL): the login itself was refused (NO to the
- * login, wrong secret or no such mailbox), as against a server that is down or TLS that fails. */
-struct imap_session *imap_session_open(const struct imap_session_params *params, bool *refused_out, struct err *err);
 enum imap_session_state imap_session_state(const struct imap_session *session);
 bool imap_session_is_login_refused(const struct imap_session *session);
 const struct err *imap_session_error(const struct imap_session *session); /* why it is DEAD */
-/* LOGOUT if READY (waits at most 500 ms), then closes. Never CLOSEs a folder. */
+/* Closes and frees; open commands end with -1 first. Not from a callback. Who wants to leave in order sends LOGOUT and
+ * waits for its answer before. */
 void imap_session_free(struct imap_session *session);
-/* Closes the socket at once, without a word: what was on its way is cut off. */
+/* Closes the socket at once, without a word: what was on its way is cut off, open commands end with -1. Not from a
+ * callback. */
 void imap_session_cut(struct imap_session *session);
 
 bool imap_session_has(const struct imap_session *session, enum imap_capability_id id);
@@ -89,8 +88,8 @@ struct imap_command *imap_session_send(struct imap_session *session, const struc
 void imap_session_resume(struct imap_session *session);
 /* Waits until all commands sent so far are answered. -1 if the session died or was stopped. */
 int imap_session_wait(struct imap_session *session, struct err *err);
-/* As an IMAP string: quoted, or a literal where it must be. Writes into `text`; -1 if it does not fit or needs a
- * literal (CR, LF, NUL, 8-bit). */
+/* As an IMAP quoted string. Writes into `text`; -1 if it does not fit or holds CR or LF. A name with 8-bit bytes goes as
+ * it came: the server that lists such a name takes it. */
 int imap_session_quote(const char *value, char *text, size_t size);
 
 /* ---- blocking helpers ---- */
@@ -98,54 +97,29 @@ int imap_session_quote(const char *value, char *text, size_t size);
 /* All folders, with STATUS of each selectable one (MESSAGES UIDNEXT UIDVALIDITY UNSEEN [HIGHESTMODSEQ]) when
  * `with_status`: LIST-STATUS, or LIST and pipelined STATUS. 0 only if every tagged answer was OK (a STATUS with NO
  * leaves that entry without has_status). Duplicate and over-long names are errors. */
-int imap_session_list(struct imap_session *session, bool with_status, struct imap_list *list_out, struct err *err);
+int imap_session_list(struct imap_session *session, bool with_status, struct imap_list *list_out,
+                      struct err *err);
 /* The same without waiting (scanner: many sessions at once): on_done is called exactly once, on 0 with the list, which
  * is then the callee's to fini (moved out), on -1 with NULL and why. Returns -1 and calls nothing if the session is dead.
  * A session freed meanwhile calls on_done with -1. */
 int imap_session_list_start(struct imap_session *session, bool with_status,
-                            void (*on_done)(void *context, int result, struct imap_list *list, const struct err *err),
+                            void (*on_done)(void *context, int result, struct imap_list *list,
+                                            const struct err *err),
                             void *context, struct err *err);
 
 /* EXAMINE or SELECT. Replaces *status_out (zeroed or fini'd by the caller). A folder already open with the same mode
  * is opened again (fresh figures). */
-int imap_session_examine(struct imap_session *session, const char *wire_name, struct imap_folder_status *status_out,
-                         struct err *err);
-int imap_session_select(struct imap_session *session, const char *wire_name, struct imap_folder_status *status_out,
-                        struct err *err);
-int imap_session_status(struct imap_session *session, const char *wire_name, struct imap_folder_status *status_out,
-                        struct err *err);
+int imap_session_examine(struct imap_session *session, const char *wire_name,
+                         struct imap_folder_status *status_out, struct err *err);
+int imap_session_select(struct imap_session *session, const char *wire_name,
+                        struct imap_folder_status *status_out, struct err *err);
+int imap_session_status(struct imap_session *session, const char *wire_name,
+                        struct imap_folder_status *status_out, struct err *err);
 /* CREATE; a NO with [ALREADYEXISTS], or a folder that is there afterwards, is success. */
 int imap_session_create(struct imap_session *session, const char *wire_name, struct err *err);
 int imap_session_rename(struct imap_session *session, const char *from, const char *to, struct err *err);
 
-/* Messages that EXPUNGE announced for the open folder since it was opened, and EXISTS as last told. */
+/* EXISTS of the open folder as last told, less what EXPUNGE announced since. */
 uint32_t imap_session_exists(const struct imap_session *session);
-
-/* ---- APPEND, streamed ---- */
-
-/*
- * One APPEND of one or several messages (several only with MULTIAPPEND):
- *     imap_append_begin(); for each message { imap_append_message(); imap_append_bytes()...; } imap_append_end();
- * Nothing blocks: imap_append_room() tells how many bytes of the current message can be given now (0: run the
- * reactor; without LITERAL+ also while the server's "+" is awaited). Exactly the announced bytes must be given.
- */
-struct imap_append;
-
-struct imap_append *imap_append_begin(struct imap_session *session, const char *wire_name);
-/* `date` may be NULL. Flags that the server cannot store must have been taken out before. -1 if the last message is
- * not complete or the session is dead. */
-int imap_append_message(struct imap_append *append, const struct imap_flags *flags, const char *date,
-                        uint64_t size_bytes, struct err *err);
-size_t imap_append_room(const struct imap_append *append);
-size_t imap_append_bytes(struct imap_append *append, const char *bytes, size_t len); /* how many were taken */
-/* All messages given: asks for the tagged answer. */
-int imap_append_end(struct imap_append *append, struct err *err);
-enum imap_append_outcome { IMAP_APPEND_RUNNING, IMAP_APPEND_DONE, IMAP_APPEND_REFUSED, IMAP_APPEND_UNKNOWN };
-/* DONE: tagged OK; REFUSED: tagged NO or BAD (nothing was stored), or NO in place of "+"; UNKNOWN: the session died
- * after a byte of the command was sent (I3: look, do not repeat). err is filled for REFUSED and UNKNOWN. */
-enum imap_append_outcome imap_append_outcome(const struct imap_append *append, struct err *err);
-/* APPENDUID (RFC 4315): count of UIDs, 0 if none was told or UIDPLUS is off; uids_out[i] for message i. */
-size_t imap_append_uids(const struct imap_append *append, uint32_t *uidvalidity_out, uint32_t *uids_out, size_t max);
-void imap_append_free(struct imap_append *append);
 
 #endif

@@ -42,18 +42,19 @@ struct imap_folder_status {
     bool has_exists, has_uidnext, has_uidvalidity, has_unseen;
     /* SELECT/EXAMINE only */
     bool read_only;
-    bool permanent_any_keyword;       /* PERMANENTFLAGS holds \* (or none was sent: then assumed) */
-    struct imap_flags permanent;      /* flags that can be stored */
+    bool permanent_any_keyword;  /* PERMANENTFLAGS holds \* (or none was sent: then assumed) */
+    struct imap_flags permanent; /* flags that can be stored */
 };
 
 /* One folder from LIST. */
 struct imap_list_entry {
-    char *name;        /* UTF-8, levels separated by '/', a '/' inside a level written as "%2F", '%' as "%25" */
-    char *wire_name;   /* exactly as the server wrote it (modified UTF-7, its delimiter): what commands use */
-    char delimiter;    /* 0: NIL */
-    bool no_select;    /* \Noselect or \NonExistent */
+    char *name;      /* UTF-8, levels separated by '/', a '/' inside a level written as "%2F", '%' as "%25" */
+    char *wire_name; /* exactly as the server wrote it (modified UTF-7, its delimiter): what commands use */
+    char delimiter;  /* 0: NIL */
+    bool no_select;  /* \Noselect or \NonExistent */
     bool has_status;
-    struct imap_folder_status status; /* with LIST-STATUS, or filled by imap_session_list() with STATUS commands */
+    struct imap_folder_status
+        status; /* with LIST-STATUS, or filled by imap_session_list() with STATUS commands */
 };
 
 struct imap_list {

@@ -1,0 +1,404 @@
+/*
+ * libcurl's part; see imap_connect.h. CURLOPT_CONNECT_ONLY on an imap:// URL ends after the login; curl_easy_recv() and
+ * curl_easy_send() then carry our own protocol. The dialogue of the login is listened to through the debug callback,
+ * since libcurl itself does not tell a server's words.
+ */
+#include "imap/imap_connect.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+enum { TCP_GONE_MS = 30000, WORDS_BYTES = 512, CAPABILITY_BYTES = 4096, MAX_LINE_BYTES = 8192 };
+
+struct imap_connect {
+    CURL *easy;
+    char *secret; /* only until the login is over */
+    char curl_words[CURL_ERROR_SIZE];
+    bool greeted, login_begun;
+    char greeting[WORDS_BYTES];
+    char last[WORDS_BYTES];   /* what the server said last */
+    char answer[WORDS_BYTES]; /* NO or BAD to the login, with its words */
+    char capabilities[CAPABILITY_BYTES];
+};
+
+/* ---- listening to the login ---- */
+
+/* Some servers repeat the command that they refuse. */
+static void mask(char *text, const char *secret)
+{
+    size_t len = secret ? strlen(secret) : 0;
+    for (char *found = text; len > 0 && (found = strstr(found, secret)); found += len)
+        memset(found, '*', len);
+}
+
+/* libcurl's tags: a letter and digits. */
+static bool is_tag(const char *word, size_t len)
+{
+    return len >= 2 && word[0] >= 'A' && word[0] <= 'Z' && strspn(word + 1, "0123456789") >= len - 1;
+}
+
+static void take_capabilities(struct imap_connect *connect, const char *words, size_t len)
+{
+    if (len < sizeof(connect->capabilities))
+        snprintf(connect->capabilities, sizeof(connect->capabilities), "%.*s", (int)len, words);
+}
+
+static void take_login_answer(struct imap_connect *connect, const char *answer)
+{
+    static const char code[] = "OK [CAPABILITY ";
+    if (strncasecmp(answer, "OK", 2) != 0)
+        str_into(connect->answer, sizeof(connect->answer), answer);
+    else if (strncasecmp(answer, code, sizeof(code) - 1) == 0)
+        take_capabilities(connect, answer + sizeof(code) - 1, strcspn(answer + sizeof(code) - 1, "]"));
+}
+
+static void take_line(struct imap_connect *connect, const char *line)
+{
+    static const char untagged[] = "* CAPABILITY ";
+    size_t tag = strcspn(line, " ");
+    const char *rest = line[tag] ? line + tag + 1 : "";
+    str_into(connect->last, sizeof(connect->last), rest);
+    if (!connect->greeted) {
+        connect->greeted = true;
+        str_into(connect->greeting, sizeof(connect->greeting),
+                 strncasecmp(rest, "OK ", 3) == 0 ? rest + 3 : rest);
+    } else if (connect->login_begun && is_tag(line, tag)) {
+        take_login_answer(connect, rest);
+    } else if (connect->login_begun && strncasecmp(line, untagged, sizeof(untagged) - 1) == 0) {
+        take_capabilities(connect, line + sizeof(untagged) - 1, strlen(line) - (sizeof(untagged) - 1));
+    }
+}
+
+/* "A003 LOGIN ..." or "A003 AUTHENTICATE ..." */
+static bool begins_login(const char *line, size_t len)
+{
+    const char *blank = memchr(line, ' ', len);
+    size_t left = blank ? len - (size_t)(blank + 1 - line) : 0;
+    return (left > 5 && strncasecmp(blank + 1, "LOGIN", 5) == 0) ||
+           (left > 12 && strncasecmp(blank + 1, "AUTHENTICATE", 12) == 0);
+}
+
+static int on_dialogue(CURL *easy, curl_infotype type, char *bytes, size_t len, void *context)
+{
+    struct imap_connect *connect = context;
+    char line[MAX_LINE_BYTES];
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT)
+        connect->login_begun |= begins_login(bytes, len);
+    if (type != CURLINFO_HEADER_IN)
+        return 0;
+    while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
+        len--;
+    snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line) - 1), bytes);
+    mask(line, connect->secret);
+    take_line(connect, line);
+    return 0;
+}
+
+/* ---- options ---- */
+
+/* A far side that is gone without a word is noticed while we write, too. */
+static int on_socket(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+    unsigned gone_ms = TCP_GONE_MS;
+    (void)context;
+    if (purpose == CURLSOCKTYPE_IPCXN)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
+    return CURL_SOCKOPT_OK;
+}
+
+static void set_url(CURL *easy, const struct config_imap *imap)
+{
+    bool is_ipv6 = strchr(imap->host, ':') != NULL;
+    char *url = str_format("%s://%s%s%s:%u/", imap->tls == CONFIG_TLS_ALWAYS ? "imaps" : "imap",
+                           is_ipv6 ? "[" : "", imap->host, is_ipv6 ? "]" : "", imap->port);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    free(url);
+}
+
+static void set_tls(CURL *easy, const struct config_imap *imap)
+{
+    static const long versions[] = {
+        [CONFIG_TLS_1_0] = CURL_SSLVERSION_TLSv1_0,
+        [CONFIG_TLS_1_1] = CURL_SSLVERSION_TLSv1_1,
+        [CONFIG_TLS_1_2] = CURL_SSLVERSION_TLSv1_2,
+        [CONFIG_TLS_1_3] = CURL_SSLVERSION_TLSv1_3,
+    };
+    if (imap->tls == CONFIG_TLS_NEVER)
+        return;
+    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, versions[imap->tls_min_version]);
+    /* OpenSSL 3 speaks the old versions only at its lowest level of security. */
+    if (imap->tls_min_version < CONFIG_TLS_1_2)
+        curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, "DEFAULT@SECLEVEL=0");
+    if (imap->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, imap->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+}
+
+static void set_route(CURL *easy, const struct config_imap *imap)
+{
+    if (imap->source_address) {
+        char *address = str_format("host!%s", imap->source_address);
+        curl_easy_setopt(easy, CURLOPT_INTERFACE, address);
+        free(address);
+    }
+    /* An empty proxy: none, whatever the environment says. */
+    curl_easy_setopt(easy, CURLOPT_PROXY, imap->proxy ? imap->proxy : "");
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+}
+
+/* libcurl's limits are the outer ones; the session's own are narrower. */
+static void set_limits(CURL *easy, const struct config_imap *imap)
+{
+    long connect_ms = (long)imap->connect_seconds * 1000, answer_ms = (long)imap->answer_seconds * 1000;
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms + answer_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, connect_ms + 2 * answer_ms);
+    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)imap->answer_seconds);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+}
+
+/* "{mailbox}*{trusted}" */
+static char *fill_template(const char *form, const char *mailbox, const char *trusted)
+{
+    struct buf name;
+    char *filled;
+    buf_init(&name, WORDS_BYTES * 4);
+    while (*form) {
+        if (strncmp(form, "{mailbox}", 9) == 0) {
+            buf_add_str(&name, mailbox);
+            form += 9;
+        } else if (strncmp(form, "{trusted}", 9) == 0) {
+            buf_add_str(&name, trusted);
+            form += 9;
+        } else {
+            buf_add(&name, form++, 1);
+        }
+    }
+    filled = str_copy(buf_data(&name));
+    buf_fini(&name);
+    return filled;
+}
+
+static void set_login(CURL *easy, const struct imap_session_params *params)
+{
+    const struct config_site *site = params->site;
+    bool is_plain = str_equal(site->login, "sasl-plain"), is_proxyauth = str_equal(site->login, "proxyauth");
+    char *name = is_plain || is_proxyauth ? str_copy(site->trusted_name)
+                                          : fill_template(site->login, params->mailbox, site->trusted_name);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, name);
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(params->password));
+    curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, is_plain ? "AUTH=PLAIN" : "AUTH=+LOGIN");
+    if (is_plain)
+        curl_easy_setopt(easy, CURLOPT_SASL_AUTHZID, params->mailbox);
+    free(name);
+}
+
+static bool is_disabled(const struct config_site *site, enum imap_capability_id id)
+{
+    return imap_capability_parse(imap_capability_name(id), &site->imap.disable_capabilities) == 0;
+}
+
+struct imap_connect *imap_connect_new(const struct imap_session_params *params, void *owner, struct err *err)
+{
+    const struct config_imap *imap = &params->site->imap;
+    struct imap_connect *connect;
+    CURL *easy = imap->host ? curl_easy_init() : NULL;
+    if (!easy) {
+        err_set(err, ERR_SITE, ERR_RETRY_LATER,
+                imap->host ? "libcurl cannot be started" : "it has no imap section");
+        return NULL;
+    }
+    connect = mem_new(sizeof(*connect));
+    connect->easy = easy;
+    connect->secret = str_copy(secret_reveal(params->password));
+    set_url(easy, imap);
+    set_tls(easy, imap);
+    set_route(easy, imap);
+    set_limits(easy, imap);
+    set_login(easy, params);
+    curl_easy_setopt(easy, CURLOPT_SASL_IR, is_disabled(params->site, IMAP_CAP_SASL_IR) ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "imap,imaps");
+    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connect->curl_words);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_dialogue);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, connect);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, owner);
+    return connect;
+}
+
+static void forget_secret(struct imap_connect *connect)
+{
+    if (connect->secret)
+        explicit_bzero(connect->secret, strlen(connect->secret));
+    free(connect->secret);
+    connect->secret = NULL;
+}
+
+void imap_connect_free(struct imap_connect *connect)
+{
+    if (!connect)
+        return;
+    curl_easy_cleanup(connect->easy);
+    forget_secret(connect);
+    free(connect);
+}
+
+CURL *imap_connect_handle(struct imap_connect *connect)
+{
+    return connect->easy;
+}
+
+int imap_connect_fd(struct imap_connect *connect)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(connect->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
+        return -1;
+    return fd;
+}
+
+/* libcurl would say TLS's goodbye; after this there is nothing that it could be said to. */
+void imap_connect_cut(struct imap_connect *connect)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    int fd = imap_connect_fd(connect);
+    if (fd < 0)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    shutdown(fd, SHUT_RDWR);
+}
+
+/* ---- how it ended ---- */
+
+bool imap_connect_is_greeted(const struct imap_connect *connect)
+{
+    return connect->greeted;
+}
+
+/* RFC 5530: these say that the login could not be tried, or not now. */
+bool imap_connect_is_refusal(const char *code)
+{
+    static const char *const not_now[] = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "PRIVACYREQUIRED"};
+    for (size_t i = 0; i < sizeof(not_now) / sizeof(not_now[0]); i++)
+        if (strncasecmp(code, not_now[i], strlen(not_now[i])) == 0)
+            return false;
+    return true;
+}
+
+static const struct {
+    CURLcode code;
+    const char *advice; /* after "what happened" in libcurl's words */
+} advices[] = {
+    {CURLE_COULDNT_RESOLVE_HOST, "; check imap.host and the name service"},
+    {CURLE_COULDNT_CONNECT, "; is the server up, imap.port right, the firewall open?"},
+    {CURLE_OPERATION_TIMEDOUT, ""},
+    {CURLE_SSL_CONNECT_ERROR, "; the TLS handshake failed: the server may only speak an older version than "
+                              "imap.tls_min_version allows, or no TLS on this port"},
+    {CURLE_PEER_FAILED_VERIFICATION,
+     "; its certificate was not accepted: imap.ca_file must hold the authority that "
+     "signed it, and imap.host be the name that it is made out to"},
+    {CURLE_SSL_CACERT_BADFILE, "; imap.ca_file cannot be used"},
+    {CURLE_USE_SSL_FAILED,
+     "; it offers no STARTTLS: enable it there, or set imap.tls to never (then passwords and "
+     "voicemail travel in the clear)"},
+    {CURLE_INTERFACE_FAILED, "; imap.source_address is no address of this machine"},
+    {CURLE_COULDNT_RESOLVE_PROXY, "; check imap.proxy"},
+    {CURLE_PROXY, "; check imap.proxy"},
+};
+
+static const char *advice_for(CURLcode code)
+{
+    for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++)
+        if (advices[i].code == code)
+            return advices[i].advice;
+    return "";
+}
+
+static int explain_login(const struct imap_connect *connect, bool *refused_out, struct err *err)
+{
+    const char *code = strchr(connect->answer, '[');
+    if (code && !imap_connect_is_refusal(code + 1))
+        return err_set(err, ERR_SITE, ERR_RETRY_LATER, "login not possible now: %s", connect->answer);
+    *refused_out = true;
+    return err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "login refused: %s", connect->answer);
+}
+
+static int explain(const struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err)
+{
+    const char *words = connect->curl_words[0] ? connect->curl_words : curl_easy_strerror(code);
+    if (connect->answer[0])
+        return explain_login(connect, refused_out, err);
+    if (code == CURLE_LOGIN_DENIED)
+        return err_set(
+            err, ERR_SITE, ERR_RETRY_LATER,
+            "the server offers no login of this form on this connection (LOGINDISABLED or no AUTH=PLAIN): "
+            "set imap.tls, or another form of login");
+    if (connect->greeted && connect->last[0] && advice_for(code)[0] == 0)
+        return err_set(err, ERR_SITE, ERR_RETRY_LATER, "connecting failed: %s; the server's last words: %s",
+                       words, connect->last);
+    return err_set(err, ERR_SITE, ERR_RETRY_LATER, "connecting failed: %s%s", words, advice_for(code));
+}
+
+int imap_connect_end(struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err)
+{
+    forget_secret(connect);
+    *refused_out = false;
+    return code == CURLE_OK ? 0 : explain(connect, code, refused_out, err);
+}
+
+const char *imap_connect_greeting(const struct imap_connect *connect)
+{
+    return connect->greeting;
+}
+
+const char *imap_connect_capabilities(const struct imap_connect *connect)
+{
+    return connect->capabilities;
+}
+
+/* ---- the byte stream ---- */
+
+static int is_gone(const struct imap_connect *connect, CURLcode code, struct err *err)
+{
+    return err_set(err, ERR_SITE, ERR_RETRY_LATER, "the connection was lost: %s",
+                   connect->curl_words[0] ? connect->curl_words : curl_easy_strerror(code));
+}
+
+ssize_t imap_connect_read(struct imap_connect *connect, char *bytes, size_t size, struct err *err)
+{
+    size_t got = 0;
+    CURLcode code;
+    connect->curl_words[0] = 0;
+    code = curl_easy_recv(connect->easy, bytes, size, &got);
+    if (code == CURLE_AGAIN)
+        return 0;
+    if (code != CURLE_OK)
+        return is_gone(connect, code, err);
+    if (got == 0)
+        return err_set(err, ERR_SITE, ERR_RETRY_LATER, "the server closed the connection");
+    return (ssize_t)got;
+}
+
+ssize_t imap_connect_write(struct imap_connect *connect, const char *bytes, size_t len, struct err *err)
+{
+    size_t sent = 0;
+    CURLcode code;
+    connect->curl_words[0] = 0;
+    code = curl_easy_send(connect->easy, bytes, len, &sent);
+    if (code == CURLE_AGAIN)
+        return 0;
+    return code == CURLE_OK ? (ssize_t)sent : is_gone(connect, code, err);
+}

@@ -1,0 +1,42 @@
+/*
+ * Connecting and logging in, by libcurl: TCP, proxy, TLS, STARTTLS, SASL or LOGIN; then its two ends of a byte stream.
+ * What the server said meanwhile is kept, masked where it repeats the secret (I8). libcurl stays inside.
+ *
+ * The process must ignore SIGPIPE. Nothing here blocks.
+ */
+#ifndef MIRROR_IMAP_CONNECT_H
+#define MIRROR_IMAP_CONNECT_H
+
+#include "imap/imap_session.h"
+
+#include <curl/curl.h>
+#include <sys/types.h>
+
+struct imap_connect;
+
+/* `owner` comes back as CURLINFO_PRIVATE. NULL: the configuration cannot be used (ERR_SITE). */
+struct imap_connect *imap_connect_new(const struct imap_session_params *params, void *owner, struct err *err);
+/* Closes at once, without a word. The handle must not be in a multi handle any more. */
+void imap_connect_free(struct imap_connect *connect);
+/* Makes the end sure before libcurl closes: nothing further leaves this host, also not what the kernel still holds. */
+void imap_connect_cut(struct imap_connect *connect);
+
+CURL *imap_connect_handle(struct imap_connect *connect); /* for the multi handle */
+int imap_connect_fd(struct imap_connect *connect);
+
+/* Has the server said anything yet? */
+bool imap_connect_is_greeted(const struct imap_connect *connect);
+/* libcurl is done: 0 logged in; -1 and why. `*refused_out`: the login itself was refused. */
+int imap_connect_end(struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err);
+/* As NO or BAD to a login, with its code: is it the name or the secret that was refused (as against "too busy")? */
+bool imap_connect_is_refusal(const char *code);
+
+const char *imap_connect_greeting(const struct imap_connect *connect); /* without "* OK"; borrowed */
+/* The words of CAPABILITY told with or after the login, "" if none were; borrowed. */
+const char *imap_connect_capabilities(const struct imap_connect *connect);
+
+/* How many bytes; 0: none just now; -1: the connection is gone (ERR_SITE). */
+ssize_t imap_connect_read(struct imap_connect *connect, char *bytes, size_t size, struct err *err);
+ssize_t imap_connect_write(struct imap_connect *connect, const char *bytes, size_t len, struct err *err);
+
+#endif

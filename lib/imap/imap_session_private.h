@@ -1,0 +1,95 @@
+/*
+ * Inside of a session: what imap_session*.c, imap_append.c and imap_reactor.c share.
+ *
+ *   CONNECT --> PROXYAUTH --> CAPABILITY --> HELLO --> READY
+ *           (only where that is the form of login; only if the login did not tell; ID and ENABLE, where offered)
+ *   any of them --> OVER
+ */
+#ifndef MIRROR_IMAP_SESSION_PRIVATE_H
+#define MIRROR_IMAP_SESSION_PRIVATE_H
+
+#include "base/buf.h"
+#include "imap/imap_connect.h"
+#include "imap/imap_pipeline.h"
+#include "imap/imap_session.h"
+
+#define IMAP_SESSION_PHASES(X) X(CONNECT) X(PROXYAUTH) X(CAPABILITY) X(HELLO) X(READY) X(OVER)
+
+enum imap_session_phase {
+#define IMAP_SESSION_PHASE_ENUM(id) IMAP_PHASE_##id,
+    IMAP_SESSION_PHASES(IMAP_SESSION_PHASE_ENUM)
+#undef IMAP_SESSION_PHASE_ENUM
+};
+
+enum {
+    IMAP_SESSION_OUT_BYTES = 256 * 1024, /* commands and message bytes not yet sent */
+    IMAP_SESSION_IN_BYTES = 64 * 1024,   /* read at once, and at most while a callback takes less */
+    IMAP_SESSION_CHUNK_BYTES = 16 * 1024 /* one TLS record */
+};
+
+struct imap_append;
+
+struct imap_session {
+    struct imap_session *next; /* the reactor's list */
+    struct imap_reactor *reactor;
+    const struct config_site *site;
+    char *mailbox;
+    enum err_side side;
+    enum imap_session_phase phase;
+    struct err error; /* in OVER */
+    bool refused;
+    bool doomed; /* `error` says why; ends as soon as the answer in hand is taken */
+
+    struct imap_connect *connect; /* NULL in OVER */
+    int fd;
+    int64_t started_ms, progress_ms; /* CLOCK_BOOTTIME; the last byte that moved */
+    struct imap_response_reader *reader;
+    struct buf in, out;
+    bool unread; /* there may be bytes, in the socket or (decrypted) in libcurl: read before waiting */
+    bool paused; /* a callback took less than it was given */
+    bool in_callbacks;
+    /* What curl_easy_send() was last given: TLS wants the very same bytes again after CURLE_AGAIN. */
+    char chunk[IMAP_SESSION_CHUNK_BYTES];
+    size_t chunk_len, chunk_sent;
+
+    struct imap_pipeline pipeline;
+    struct imap_append *append; /* whose command is being written now */
+    uint64_t
+        filler_bytes; /* still announced by an APPEND that was refused in the middle: the server waits for them */
+    uint32_t capabilities; /* bits by imap_capability_id */
+    uint32_t exists;
+    char *words;   /* greeting and ID */
+    char bye[256]; /* what the server said with an untagged BYE */
+};
+
+/* ---- for the reactor ---- */
+
+/* Events to wait for, 0 for none. `*at_once_out`: do not wait. */
+short imap_session_events(const struct imap_session *session, bool *at_once_out);
+/* Writes what can be written. -1 if the session ended over it. */
+int imap_session_flush(struct imap_session *session);
+/* Reads if there may be something, dispatches, looks at the clock. */
+void imap_session_serve(struct imap_session *session);
+void imap_session_connected(struct imap_session *session, CURLcode code);
+
+/* ---- for the parts of the engine ---- */
+
+/* Ends the session; open commands end with -1. `err` is completed with site and mailbox. */
+void imap_session_die(struct imap_session *session, const struct err *err);
+/* The same out of a callback: as soon as the answer in hand is taken. */
+void imap_session_doom(struct imap_session *session, const struct err *err);
+/* As imap_session_send(), with all untagged answers; `line` is taken over. NULL if the session is over. */
+struct imap_command *imap_session_add(struct imap_session *session, const struct imap_handlers *handlers,
+                                      const struct imap_pipeline_extras *extras, char *line);
+/* The login is through: asks what is still missing, then READY. imap_session_hello.c */
+void imap_session_greet(struct imap_session *session);
+const char *imap_session_status_items(const struct imap_session *session); /* of STATUS, in parentheses */
+void imap_session_enter(struct imap_session *session, enum imap_session_phase phase);
+
+/* imap_append.c, for the one in session->append: "+" came; there may be room in `out` again. */
+void imap_append_on_continue(struct imap_append *append);
+void imap_append_on_room(struct imap_append *append);
+/* Does the server wait for bytes that we have not got yet? Then its silence is no fault of its. */
+bool imap_append_is_hungry(const struct imap_append *append);
+
+#endif
