@@ -296,7 +296,8 @@ static int raise_all(struct store *store, struct store_query *query, int *count,
     return -1;
 }
 
-/* Read first, then raised one by one: an UPDATE with a subquery would read every idle mirror. */
+/* Read first, then raised one by one: an UPDATE with a subquery would read every idle mirror. Once only for each intent: a
+ * folder that is not worked on (excluded, or gone from production) keeps it. */
 #define IDLE_WITH_INTENT                                                                                     \
     "SELECT DISTINCT m.mirror_id FROM intent i JOIN folder f ON f.folder_id = i.folder_id "                  \
     "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
@@ -312,10 +313,13 @@ int store_mirror_want_periodic(struct store *store, struct err *err)
             &count, err) ||
         raise_all(store,
                   STORE_ROWS(store, err,
-                             IDLE_WITH_INTENT "i.state = 'ghost' AND i.ghost_until <= UTC_TIMESTAMP(6)"),
+                             IDLE_WITH_INTENT "i.state = 'ghost' AND i.ghost_until <= UTC_TIMESTAMP(6) "
+                                              "AND COALESCE(m.claimed_at < i.ghost_until, 1)"),
                   &count, err) ||
         raise_all(store,
-                  STORE_ROWS(store, err, IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL"),
+                  STORE_ROWS(store, err,
+                             IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL "
+                                              "AND COALESCE(m.claimed_at < i.created_at, 1)"),
                   &count, err))
         return -1;
     return count;

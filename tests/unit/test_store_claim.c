@@ -316,7 +316,8 @@ static void test_recheck_and_ghosts_are_raised(void **state)
     finish(fixture, &next, STORE_TURN_DONE, NULL);
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
     store_fixture_sql(fixture,
-                      "UPDATE mirror SET recheck_target_at = recheck_target_at - INTERVAL 601 SECOND");
+                      "UPDATE mirror SET recheck_target_at = recheck_target_at - INTERVAL 601 SECOND, "
+                      "claimed_at = claimed_at - INTERVAL 601 SECOND");
     store_fixture_sql(fixture, "UPDATE intent SET ghost_until = ghost_until - INTERVAL 601 SECOND");
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 2);
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
@@ -324,7 +325,11 @@ static void test_recheck_and_ghosts_are_raised(void **state)
     assert_true(claim.recheck_target);
     finish(fixture, &claim, STORE_TURN_DONE, NULL);
     assert_true(column(fixture, 1, "recheck_target_at IS NULL AND behind_since IS NULL") > 0);
-    assert_false(claim_as(fixture, fixture->store, us).recheck_target);
+    claim = claim_as(fixture, fixture->store, us);
+    assert_false(claim.recheck_target);
+    finish(fixture, &claim, STORE_TURN_DONE, NULL);
+    /* The second's folder was not worked on: its ghost stays, and raises nothing again. */
+    assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
 }
 
 static void test_due_is_pushed_once_in_five_seconds(void **state)
