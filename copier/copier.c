@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "bus/job.h"
+#include "bus/job_inbox.h"
 #include "copier/turn.h"
 
 #include <stdlib.h>
@@ -19,10 +19,9 @@ struct copier {
     struct daemon *daemon;
     struct turn_tools tools;
     struct turn *turn; /* NULL between turns */
-    struct bus_socket *jobs;
+    struct job_inbox jobs;
     struct bus_socket **results; /* one for each scanner */
     unsigned scanner_count;
-    uint64_t bad_messages;
     bool store_is_away;
     int64_t next_seen_boot_ms;
 };
@@ -40,11 +39,11 @@ static int connect_bus(struct copier *copier, struct err *err)
 {
     struct bus *bus = daemon_bus(copier->daemon);
     copier->scanner_count = daemon_config(copier->daemon)->workers.scanner;
-    copier->jobs = bus_connect(bus, PIPE_JOBS_MIRROR, 0, err);
-    if (!copier->jobs)
+    copier->jobs.socket = bus_connect(bus, PIPE_JOBS_MIRROR, 0, err);
+    if (!copier->jobs.socket)
         return -1;
     for (unsigned i = 1; i < copier->scanner_count; i++)
-        if (bus_connect_more(copier->jobs, i, err) != 0)
+        if (bus_connect_more(copier->jobs.socket, i, err) != 0)
             return -1;
     copier->results = mem_new((copier->scanner_count + 1) * sizeof(struct bus_socket *));
     for (unsigned i = 0; i < copier->scanner_count; i++) {
@@ -58,17 +57,10 @@ static int connect_bus(struct copier *copier, struct err *err)
 /* What a message says is only that there is work: the claim finds out which. */
 static void drain_jobs(struct copier *copier)
 {
-    char bytes[BUS_MAX_BYTES];
-    int len;
-    while ((len = bus_receive(copier->jobs, bytes, sizeof(bytes))) != 0) {
-        struct job job;
-        struct err err = {0};
-        if (len > 0 && job_decode(bytes, (size_t)len, &job, &err) == 0)
-            continue;
-        copier->bad_messages++;
-        log_warning("bad message on the bus dropped", LOG_STR("error", err.text),
-                    LOG_UINT("bad_messages", copier->bad_messages));
-    }
+    const unsigned types = JOB_INBOX_TYPE(JOB_MIRROR) | JOB_INBOX_TYPE(JOB_VERIFY);
+    struct job job;
+    for (int i = 0; i < JOB_INBOX_ROUND && job_inbox_take(&copier->jobs, types, &job) != JOB_INBOX_EMPTY; i++)
+        continue;
 }
 
 /* To every scanner: whichever pushed the job has a place free again. */
@@ -133,7 +125,7 @@ static void say_seen(struct copier *copier, const char *doing)
 static int step(void *state, struct err *err)
 {
     struct copier *copier = state;
-    struct pollfd fd = {.fd = bus_fd(copier->jobs), .events = POLLIN};
+    struct pollfd fd = {.fd = bus_fd(copier->jobs.socket), .events = POLLIN};
     (void)err;
     say_seen(copier, "waiting");
     drain_jobs(copier);
@@ -161,7 +153,7 @@ static void stop(void *state)
     for (unsigned i = 0; copier->results && i < copier->scanner_count; i++)
         bus_socket_free(copier->results[i]);
     free(copier->results);
-    bus_socket_free(copier->jobs);
+    bus_socket_free(copier->jobs.socket);
     free(copier);
 }
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "bus/job.h"
+#include "bus/job_inbox.h"
 #include "scanner/scan_pushes.h"
 #include "store/store_look.h"
 #include "store/store_mirror.h"
@@ -16,21 +16,18 @@
 enum {
     LOOK_EVERY_MS = 1000, /* for what others raised without telling us */
     COUNT_EVERY_MS = 5000,
-    SAY_BAD_EVERY_MS = 60 * 1000,
-    RECEIVE_MAX = 1000, /* in one round: a flood must not keep the looks waiting */
 };
 
 struct scan_ventilator {
     struct scan_base *base;
-    struct bus_socket *jobs, *results, *requests;
+    struct bus_socket *jobs;
+    struct job_inbox results, requests;
     char instance[16];
     struct scan_pushes pushes;
     uint32_t copiers;
     int64_t count_at_ms, look_at_ms;
     uint64_t raised_seen;
     bool has_room_again;
-    uint64_t bad, bad_said;
-    int64_t say_bad_at_ms;
 };
 
 struct scan_ventilator *scan_ventilator_new(struct scan_base *base, struct err *err)
@@ -43,10 +40,10 @@ struct scan_ventilator *scan_ventilator_new(struct scan_base *base, struct err *
     snprintf(ventilator->instance, sizeof(ventilator->instance), "%u", instance);
     ventilator->jobs = bus_bind(bus, PIPE_JOBS_MIRROR, instance, err);
     if (ventilator->jobs != NULL)
-        ventilator->results = bus_bind(bus, PIPE_RESULTS, instance, err);
-    if (ventilator->results != NULL)
-        ventilator->requests = bus_bind(bus, PIPE_REQUESTS, instance, err);
-    if (ventilator->requests == NULL) {
+        ventilator->results.socket = bus_bind(bus, PIPE_RESULTS, instance, err);
+    if (ventilator->results.socket != NULL)
+        ventilator->requests.socket = bus_bind(bus, PIPE_REQUESTS, instance, err);
+    if (ventilator->requests.socket == NULL) {
         scan_ventilator_free(ventilator);
         return NULL;
     }
@@ -58,93 +55,56 @@ void scan_ventilator_free(struct scan_ventilator *ventilator)
     if (ventilator == NULL)
         return;
     bus_socket_free(ventilator->jobs);
-    bus_socket_free(ventilator->results);
-    bus_socket_free(ventilator->requests);
+    bus_socket_free(ventilator->results.socket);
+    bus_socket_free(ventilator->requests.socket);
     free(ventilator);
 }
 
 void scan_ventilator_fds(const struct scan_ventilator *ventilator, struct pollfd fds[SCAN_VENTILATOR_FDS])
 {
-    fds[0] = (struct pollfd){.fd = bus_fd(ventilator->results), .events = POLLIN};
-    fds[1] = (struct pollfd){.fd = bus_fd(ventilator->requests), .events = POLLIN};
+    fds[0] = (struct pollfd){.fd = bus_fd(ventilator->results.socket), .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = bus_fd(ventilator->requests.socket), .events = POLLIN};
 }
 
 /* ---- receiving ---- */
 
-/* The first at once, then a line a minute with the number: nobody shall fill the log from outside. */
-static void note_bad(struct scan_ventilator *ventilator, const char *pipe, const char *why)
-{
-    ventilator->bad++;
-    if (clock_boot_ms() < ventilator->say_bad_at_ms)
-        return;
-    log_warning("bad message dropped", LOG_STR("pipe", pipe), LOG_STR("error", why),
-                LOG_UINT("since_last_said", ventilator->bad - ventilator->bad_said));
-    ventilator->bad_said = ventilator->bad;
-    ventilator->say_bad_at_ms = clock_boot_ms() + SAY_BAD_EVERY_MS;
-}
-
-/* false: none is there. job_out->type is JOB_TYPE_COUNT for one that was dropped. */
-static bool receive(struct scan_ventilator *ventilator, struct bus_socket *socket, const char *pipe,
-                    struct job *job_out)
-{
-    char bytes[BUS_MAX_BYTES];
-    int len = bus_receive(socket, bytes, sizeof(bytes));
-    struct err err = {0};
-
-    if (len == 0)
-        return false;
-    job_out->type = JOB_TYPE_COUNT;
-    if (len < 0) {
-        note_bad(ventilator, pipe, "too long");
-    } else if (job_decode(bytes, (size_t)len, job_out, &err) != 0) {
-        note_bad(ventilator, pipe, err.text);
-        job_out->type = JOB_TYPE_COUNT;
-    }
-    return true;
-}
-
 static void on_result(struct scan_ventilator *ventilator, const struct job *job)
 {
-    if (job->type == JOB_TYPE_COUNT)
-        return;
-    if (job->type != JOB_RESULT) {
-        note_bad(ventilator, "results", "not a result");
-        return;
-    }
     scan_pushes_done(&ventilator->pushes, job->mirror_id);
     ventilator->has_room_again = true;
     log_debug("result", LOG_STR("mailbox", job->mailbox), LOG_STR("route", job->route),
               LOG_STR("done", job->done ? "yes" : "no"), LOG_STR("text", job->text));
 }
 
-static bool on_request(struct scan_ventilator *ventilator, const struct job *job)
+static void on_request(struct scan_ventilator *ventilator, const struct job *job)
 {
     struct err err = {0};
 
-    if (job->type == JOB_TYPE_COUNT)
-        return false;
-    if (job->type == JOB_LOOK) {
-        if (store_look_ask(ventilator->base->store, job->mailbox[0] != '\0' ? job->mailbox : NULL, &err) < 0)
-            scan_base_store_failed(ventilator->base, &err);
-        return true;
-    }
-    if (job->type == JOB_WAKE) {
+    if (job->type == JOB_WAKE)
         ventilator->look_at_ms = 0;
-        return true;
-    }
-    note_bad(ventilator, "requests", "neither look nor wake");
-    return false;
+    else if (store_look_ask(ventilator->base->store, job->mailbox[0] != '\0' ? job->mailbox : NULL, &err) < 0)
+        scan_base_store_failed(ventilator->base, &err);
 }
 
 bool scan_ventilator_receive(struct scan_ventilator *ventilator)
 {
+    const unsigned request_types = JOB_INBOX_TYPE(JOB_LOOK) | JOB_INBOX_TYPE(JOB_WAKE);
+    enum job_inbox_result got = JOB_INBOX_BAD;
     struct job job;
     bool asked = false;
 
-    for (int i = 0; i < RECEIVE_MAX && receive(ventilator, ventilator->results, "results", &job); i++)
-        on_result(ventilator, &job);
-    for (int i = 0; i < RECEIVE_MAX && receive(ventilator, ventilator->requests, "requests", &job); i++)
-        asked = on_request(ventilator, &job) || asked;
+    for (int i = 0; i < JOB_INBOX_ROUND && got != JOB_INBOX_EMPTY; i++) {
+        got = job_inbox_take(&ventilator->results, JOB_INBOX_TYPE(JOB_RESULT), &job);
+        if (got == JOB_INBOX_JOB)
+            on_result(ventilator, &job);
+    }
+    got = JOB_INBOX_BAD;
+    for (int i = 0; i < JOB_INBOX_ROUND && got != JOB_INBOX_EMPTY; i++) {
+        got = job_inbox_take(&ventilator->requests, request_types, &job);
+        if (got == JOB_INBOX_JOB)
+            on_request(ventilator, &job);
+        asked = asked || got == JOB_INBOX_JOB;
+    }
     return asked;
 }
 

@@ -13,8 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "bus/bus.h"
-#include "bus/job.h"
+#include "bus/job_inbox.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -38,7 +37,7 @@ struct supervise {
     struct database_probe probe;
     struct children children;
     struct bus *bus;
-    struct bus_socket *pulse;
+    struct job_inbox pulse;
     int lock_fd, signal_fd;
     unsigned count[SERVICE_COUNT];
     int64_t now_ms, meant_ms; /* now, and the latest that it was meant to be when we went to sleep */
@@ -83,22 +82,14 @@ static int prepare(void *context, const struct child *child, struct spawn *spawn
 
 static void read_pulses(struct supervise *supervise)
 {
-    char bytes[BUS_MAX_BYTES];
-    struct err err = {0};
+    enum job_inbox_result got = JOB_INBOX_BAD;
     struct job job;
-    int len;
 
-    while ((len = bus_receive(supervise->pulse, bytes, sizeof bytes)) != 0) {
-        struct child *child;
-        if (len < 0)
-            continue;
-        if (job_decode(bytes, (size_t)len, &job, &err) != 0) {
-            log_warning("bad message on the pulse pipe dropped", LOG_STR("error", err.text));
-            continue;
-        }
-        if (job.type != JOB_PULSE)
-            continue;
-        child = children_by_pid(&supervise->children, (pid_t)job.pid);
+    for (int i = 0; i < JOB_INBOX_ROUND && got != JOB_INBOX_EMPTY; i++) {
+        struct child *child = NULL;
+        got = job_inbox_take(&supervise->pulse, JOB_INBOX_TYPE(JOB_PULSE), &job);
+        if (got == JOB_INBOX_JOB)
+            child = children_by_pid(&supervise->children, (pid_t)job.pid);
         if (child) /* else a late one of a child that is gone */
             child_alive(child, job.state == PULSE_READY || job.state == PULSE_WORKING, job.text,
                         supervise->now_ms);
@@ -343,7 +334,7 @@ static void wait_for_something(struct supervise *supervise)
     int timeout_ms = wait_ms(supervise);
 
     fds[count++] = (struct pollfd){.fd = supervise->signal_fd, .events = POLLIN};
-    fds[count++] = (struct pollfd){.fd = bus_fd(supervise->pulse), .events = POLLIN};
+    fds[count++] = (struct pollfd){.fd = bus_fd(supervise->pulse.socket), .events = POLLIN};
     fds[count++] = (struct pollfd){.fd = supervise->probe.fd, .events = POLLIN};
     for (size_t i = 0; i < supervise->children.count; i++)
         fds[count++] = (struct pollfd){.fd = supervise->children.items[i]->said_fd, .events = POLLIN};
@@ -420,8 +411,8 @@ static int open_bus(struct supervise *supervise, struct err *err)
     free(run_dir);
     if (!supervise->bus)
         return -1;
-    supervise->pulse = bus_bind(supervise->bus, PIPE_PULSE, 0, err);
-    return supervise->pulse ? 0 : -1;
+    supervise->pulse.socket = bus_bind(supervise->bus, PIPE_PULSE, 0, err);
+    return supervise->pulse.socket ? 0 : -1;
 }
 
 /* In this order: nothing is touched without the lock, and the bus starts its threads last, after all that forks here
@@ -446,7 +437,7 @@ static int open_all(struct supervise *supervise, struct err *err)
 
 static void close_all(struct supervise *supervise)
 {
-    bus_socket_free(supervise->pulse);
+    bus_socket_free(supervise->pulse.socket);
     bus_free(supervise->bus);
     database_probe_fini(&supervise->probe);
     database_free(supervise->database);

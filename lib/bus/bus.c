@@ -336,6 +336,11 @@ int bus_fd(const struct bus_socket *socket)
     return fd;
 }
 
+const char *bus_pipe(const struct bus_socket *socket)
+{
+    return pipes[socket->pipe].name;
+}
+
 uint64_t bus_dropped(const struct bus_socket *socket)
 {
     return socket->dropped;

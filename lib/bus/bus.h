@@ -32,6 +32,9 @@ void bus_socket_free(struct bus_socket *socket);
 /* The endpoint of a bound socket ("ipc://..."), for jobs that say where results go; borrowed. */
 const char *bus_endpoint(const struct bus_socket *socket);
 
+/* The pipe's name, for people. */
+const char *bus_pipe(const struct bus_socket *socket);
+
 /* true if taken over by the socket, false if it did not fit (counted). */
 bool bus_send(struct bus_socket *socket, const char *bytes, size_t len);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "bus/job_inbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -360,6 +361,34 @@ static void test_hostile_messages(void **state)
     zmq_ctx_term(context);
 }
 
+/* What belongs there is handed out, all else is dropped and counted, whatever it is. */
+static void test_inbox(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "\xff\xfe",
+                                      "[[[[[[[[[[[[[[[[[[[[",
+                                      "{\"type\":\"look\"}",
+                                      "{\"type\":\"look\",\"version\":2,\"mailbox\":\"1\"}",
+                                      "{\"type\":\"look\",\"version\":1,\"mailbox\":\"../etc\"}",
+                                      "{\"type\":\"wake\",\"version\":1}"};
+    const unsigned count = sizeof(bad) / sizeof(*bad), types = JOB_INBOX_TYPE(JOB_LOOK);
+    struct job_inbox inbox = {.socket = bound(PIPE_REQUESTS, 0)};
+    struct bus_socket *sender = connected(PIPE_REQUESTS, 0);
+    struct job job;
+    (void)state;
+    assert_int_equal(job_inbox_take(&inbox, types, &job), JOB_INBOX_EMPTY);
+    for (unsigned i = 0; i < count; i++)
+        send_to(sender, bad[i]);
+    send_to(sender, "{\"type\":\"look\",\"version\":1,\"mailbox\":\"1001\"}");
+    int64_t deadline = clock_boot_ms() + PATIENCE_MS;
+    while (job_inbox_take(&inbox, types, &job) != JOB_INBOX_JOB)
+        assert_true(clock_boot_ms() < deadline);
+    assert_string_equal(job.mailbox, "1001");
+    assert_int_equal(inbox.bad, count);
+    assert_int_equal(inbox.bad_said, 1);
+}
+
 static void test_garbage_on_the_socket(void **state)
 {
     struct bus_socket *inbox = bound(PIPE_REQUESTS, 0), *sender = connected(PIPE_REQUESTS, 0);
@@ -408,6 +437,7 @@ int main(void)
         BUS_TEST(test_something_in_the_way),
         BUS_TEST(test_directories),
         BUS_TEST(test_hostile_messages),
+        BUS_TEST(test_inbox),
         BUS_TEST(test_garbage_on_the_socket),
         BUS_TEST(test_own_limits),
     };
