@@ -3,10 +3,7 @@
 What the copier would store is taken from production by imaplib and hashed here, so that the scanner's comparison is
 checked against a second reading of the rules."""
 import hashlib
-import json
 import re
-import socket
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -20,40 +17,6 @@ from standin.product import site, yaml_text  # noqa: E402
 
 SYSTEM_FLAGS = ["\\answered", "\\deleted", "\\draft", "\\flagged", "\\seen"]
 COUNT = iter(range(1, 1000))
-
-
-class Pull:
-    """The copier's end of a job pipe: ZMTP 3.0 without authentication over a unix socket."""
-
-    def __init__(self, path, kind=b"PULL"):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        self.socket.connect(str(path))
-        self.socket.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
-        self._read(64)
-        ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
-        self.socket.sendall(bytes([4, len(ready)]) + ready)
-        self._read(self._read(2)[1])
-
-    def _read(self, count):
-        got = b""
-        while len(got) < count:
-            piece = self.socket.recv(count - len(got))
-            assert piece, "the scanner closed the pipe"
-            got += piece
-        return got
-
-    def job(self):
-        flags, size = self._read(2)
-        if flags & 2:
-            size = struct.unpack(">Q", bytes([size]) + self._read(7))[0]
-        return json.loads(self._read(size))
-
-    def send(self, body):
-        self.socket.sendall(b"\x02" + struct.pack(">Q", len(body)) + body)
-
-    def close(self):
-        self.socket.close()
 
 
 class Scanned:

@@ -3,13 +3,13 @@ import http.client
 import json
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import zmtp  # noqa: E402
 from helpers import BIN, free_port, wait_for  # noqa: E402
 from standin.guard import Guarded  # noqa: E402
 from standin.mariadb import MariaDB  # noqa: E402
@@ -170,54 +170,11 @@ class Served:
                  f"'{mailbox}') AND {where}")
 
 
-class Scanner:
-    """The scanner's end of the pipe `requests`: a PULL socket of ZeroMQ (ZMTP 3.0) bound where the API connects."""
-
-    def __init__(self, data_dir):
-        self.path = next_requests_socket(Path(data_dir))
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.path))
-        self.listener.listen()
-        self.listener.settimeout(20)
-        self.sock = None
-
-    def close(self):
-        if self.sock:
-            self.sock.close()
-        self.listener.close()
-        self.path.unlink(missing_ok=True)
-
-    def _read(self, count):
-        got = b""
-        while len(got) < count:
-            piece = self.sock.recv(count - len(got))
-            if not piece:
-                raise EOFError
-            got += piece
-        return got
-
-    def accept(self):
-        self.sock, _ = self.listener.accept()
-        self.sock.settimeout(20)
-        self.sock.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
-        self._read(64)
-        ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", 4) + b"PULL"
-        self.sock.sendall(bytes([4, len(ready)]) + ready)
-        self._frame()
-
-    def _frame(self):
-        flags = self._read(1)[0]
-        size = struct.unpack(">Q", self._read(8))[0] if flags & 2 else self._read(1)[0]
-        return self._read(size)
-
-    def job(self):
-        return json.loads(self._frame())
-
-
-def next_requests_socket(data_dir):
-    run = data_dir / "run"
+def scanners_inbox(data_dir):
+    """The scanner's end of the pipe `requests`, bound where the API connects."""
+    run = Path(data_dir) / "run"
     run.mkdir(0o700, exist_ok=True)
-    return run / "requests.0"
+    return zmtp.Inbox(run / "requests.0")
 
 
 def tls_context(ca_file):
@@ -226,4 +183,4 @@ def tls_context(ca_file):
     return context
 
 
-__all__ = ["Answer", "MariaDB", "Scanner", "Served", "tls_context"]
+__all__ = ["Answer", "MariaDB", "Served", "scanners_inbox", "tls_context"]

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from helpers import wait_for
-from served import MariaDB, Scanner, Served, tls_context
+from served import MariaDB, Served, scanners_inbox, tls_context
 from standin.certificates import make_certificate
 
 
@@ -349,14 +349,14 @@ def test_a_long_import_leaves_room_for_others(api):
 # --- asking for work --------------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def scanner(database):
-    pipe = Scanner(database.data_dir)
-    yield pipe
-    pipe.close()
+def inbox(database):
+    inbox = scanners_inbox(database.data_dir)
+    yield inbox
+    inbox.close()
 
 
-def test_sync_raises_the_numbers_and_wakes_the_scanner(api, scanner):
-    scanner.accept()
+def test_sync_raises_the_numbers_and_wakes_the_scanner(api, inbox):
+    scanner = inbox.accept()
     add(api, "1001", "1002")
     jobs = [scanner.job(), scanner.job()]
     assert [(job["type"], job["mailbox"]) for job in jobs] == [("look", "1001"), ("look", "1002")]

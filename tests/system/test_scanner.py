@@ -6,7 +6,8 @@ import time
 import pytest
 
 from helpers import wait_for
-from scanned import Pull, Scanned
+import zmtp
+from scanned import Scanned
 from standin.dovecot import Dovecot
 from standin.product import yaml_text
 from standin.voicemail import Generator
@@ -164,7 +165,7 @@ def test_a_request_is_looked_at_at_once(workdir, production, generator):
         scanned.sql("UPDATE look SET due_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR")
         scanned.start()
         wait_for(lambda: scanned.pipe("requests").exists(), 10, "the scanner's pipe")
-        pipe = Pull(scanned.pipe("requests"), b"PUSH")
+        pipe = zmtp.connect(scanned.pipe("requests"), b"PUSH")
         pipe.send(b'{"type":"look","version":1,"mailbox":"4701"}')
         scanned.wait_wanted(mirror, 3)
         assert scanned.priority(mirror) == 0
@@ -184,7 +185,7 @@ def test_due_mirrors_are_pushed_and_pushed_again(workdir, production, generator)
         mirror = mirrored(scanned, production, generator)
         scanned.copier_lives()
         scanned.wait_proven(mirror)
-        pipe = Pull(scanned.pipe("jobs.mirror"))
+        pipe = zmtp.connect(scanned.pipe("jobs.mirror"))
         production.deliver("4701", "INBOX", generator.tiny("4701"))
         job = pipe.job()
         assert (job["type"], job["mirror_id"], job["mailbox"], job["route"], job["results"]) == (
