@@ -161,10 +161,18 @@ static int end_list(struct imap_response_reader *reader, struct err *err)
     return imap_response_emit(reader, &response, err);
 }
 
-static void take_delimiter(struct imap_response_reader *reader, const struct imap_token *token)
+/* Names are cut apart at it, and escaped where it stands inside a level: a byte that is no letter of any text would make
+ * names that are none. */
+static int take_delimiter(struct imap_response_reader *reader, const struct imap_token *token,
+                          struct err *err)
 {
-    bool nil = imap_response_is_word(token, "NIL") || token->len == 0;
-    reader->delimiter = nil ? 0 : token->bytes[0];
+    reader->delimiter = 0;
+    if (imap_response_is_word(token, "NIL") || token->len == 0)
+        return 0;
+    if (token->len > 1 || token->bytes[0] <= ' ' || token->bytes[0] > '~')
+        return imap_response_nonsense(err, "a LIST with a delimiter that is none");
+    reader->delimiter = token->bytes[0];
+    return 0;
 }
 
 static int list_line(struct imap_response_reader *reader, const struct imap_token *token, struct err *err)
@@ -182,11 +190,9 @@ static int list_line(struct imap_response_reader *reader, const struct imap_toke
     }
     if (!is_string(token))
         return imap_response_nonsense(err, "a LIST in which no name stands where one must");
-    if (reader->step == LIST_DELIMITER)
-        take_delimiter(reader, token);
-    else
-        buf_add(&reader->name, token->bytes, token->len);
-    reader->step++;
+    if (reader->step++ == LIST_DELIMITER)
+        return take_delimiter(reader, token, err);
+    buf_add(&reader->name, token->bytes, token->len);
     return 0;
 }
 

@@ -88,6 +88,9 @@ static const struct one lists[] = {
     {BYTES("* LIST () \"/\" NIL\r\n"), "list / NIL\n"},
     {BYTES("* LIST () \"/\"\r\n"), NONSENSE("a LIST without a name")},
     {BYTES("* LIST\r\n"), NONSENSE("a LIST without a name")},
+    {BYTES("* LIST () \"//\" x\r\n"), NONSENSE("a LIST with a delimiter that is none")},
+    {BYTES("* LIST () \xff x\r\n"), NONSENSE("a LIST with a delimiter that is none")},
+    {BYTES("* LIST () {1}\r\n\n x\r\n"), NONSENSE("a LIST with a delimiter that is none")},
     {BYTES("* LIST () )\r\n"), NONSENSE("a ) without its (")},
     {BYTES("* LIST (() () x)\r\n"), NONSENSE("a LIST in which no name stands where one must")},
 };
