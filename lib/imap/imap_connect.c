@@ -5,7 +5,6 @@
  */
 #include "imap/imap_connect.h"
 
-#include "base/buf.h"
 #include "base/str.h"
 
 #include <netinet/in.h>
@@ -24,15 +23,15 @@ struct imap_connect {
     char curl_words[CURL_ERROR_SIZE];
     bool greeted, login_begun;
     char greeting[WORDS_BYTES];
-    char last[WORDS_BYTES];   /* what the server said last */
-    char answer[WORDS_BYTES]; /* NO or BAD to the login, with its words */
-    char capabilities[CAPABILITY_BYTES];
+    char last[WORDS_BYTES];              /* what the server said last */
+    char answer[WORDS_BYTES];            /* NO or BAD to the login, with its words */
+    char offered[CAPABILITY_BYTES];      /* CAPABILITY before the login */
+    char capabilities[CAPABILITY_BYTES]; /* and with or after it */
 };
 
 /* ---- listening to the login ---- */
 
-/* Some servers repeat the command that they refuse. */
-static void mask(char *text, const char *secret)
+void imap_connect_mask(char *text, const char *secret)
 {
     size_t len = secret ? strlen(secret) : 0;
     for (char *found = text; len > 0 && (found = strstr(found, secret)); found += len)
@@ -45,10 +44,9 @@ static bool is_tag(const char *word, size_t len)
     return len >= 2 && word[0] >= 'A' && word[0] <= 'Z' && strspn(word + 1, "0123456789") >= len - 1;
 }
 
-static void take_capabilities(struct imap_connect *connect, const char *words, size_t len)
+static void take_capabilities(char words_out[CAPABILITY_BYTES], const char *words, size_t len)
 {
-    if (len < sizeof(connect->capabilities))
-        snprintf(connect->capabilities, sizeof(connect->capabilities), "%.*s", (int)len, words);
+    snprintf(words_out, CAPABILITY_BYTES, "%.*s", (int)(len < CAPABILITY_BYTES ? len : 0), words);
 }
 
 static void take_login_answer(struct imap_connect *connect, const char *answer)
@@ -57,7 +55,8 @@ static void take_login_answer(struct imap_connect *connect, const char *answer)
     if (strncasecmp(answer, "OK", 2) != 0)
         str_into(connect->answer, sizeof(connect->answer), answer);
     else if (strncasecmp(answer, code, sizeof(code) - 1) == 0)
-        take_capabilities(connect, answer + sizeof(code) - 1, strcspn(answer + sizeof(code) - 1, "]"));
+        take_capabilities(connect->capabilities, answer + sizeof(code) - 1,
+                          strcspn(answer + sizeof(code) - 1, "]"));
 }
 
 static void take_line(struct imap_connect *connect, const char *line)
@@ -72,18 +71,20 @@ static void take_line(struct imap_connect *connect, const char *line)
                  strncasecmp(rest, "OK ", 3) == 0 ? rest + 3 : rest);
     } else if (connect->login_begun && is_tag(line, tag)) {
         take_login_answer(connect, rest);
-    } else if (connect->login_begun && strncasecmp(line, untagged, sizeof(untagged) - 1) == 0) {
-        take_capabilities(connect, line + sizeof(untagged) - 1, strlen(line) - (sizeof(untagged) - 1));
+    } else if (strncasecmp(line, untagged, sizeof(untagged) - 1) == 0) {
+        const char *words = line + sizeof(untagged) - 1;
+        take_capabilities(connect->login_begun ? connect->capabilities : connect->offered, words,
+                          strlen(words));
     }
 }
 
-/* "A003 LOGIN ..." or "A003 AUTHENTICATE ..." */
+/* "A003 AUTHENTICATE PLAIN" */
 static bool begins_login(const char *line, size_t len)
 {
+    static const char word[] = " AUTHENTICATE";
     const char *blank = memchr(line, ' ', len);
-    size_t left = blank ? len - (size_t)(blank + 1 - line) : 0;
-    return (left > 5 && strncasecmp(blank + 1, "LOGIN", 5) == 0) ||
-           (left > 12 && strncasecmp(blank + 1, "AUTHENTICATE", 12) == 0);
+    return blank && len - (size_t)(blank - line) >= sizeof(word) - 1 &&
+           strncasecmp(blank, word, sizeof(word) - 1) == 0;
 }
 
 static int on_dialogue(CURL *easy, curl_infotype type, char *bytes, size_t len, void *context)
@@ -98,7 +99,7 @@ static int on_dialogue(CURL *easy, curl_infotype type, char *bytes, size_t len, 
     while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
         len--;
     snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line) - 1), bytes);
-    mask(line, connect->secret);
+    imap_connect_mask(line, connect->secret);
     take_line(connect, line);
     return 0;
 }
@@ -169,40 +170,15 @@ static void set_limits(CURL *easy, const struct config_imap *imap)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 
-/* "{mailbox}*{trusted}" */
-static char *fill_template(const char *form, const char *mailbox, const char *trusted)
-{
-    struct buf name;
-    char *filled;
-    buf_init(&name, WORDS_BYTES * 4);
-    while (*form) {
-        if (strncmp(form, "{mailbox}", 9) == 0) {
-            buf_add_str(&name, mailbox);
-            form += 9;
-        } else if (strncmp(form, "{trusted}", 9) == 0) {
-            buf_add_str(&name, trusted);
-            form += 9;
-        } else {
-            buf_add(&name, form++, 1);
-        }
-    }
-    filled = str_copy(buf_data(&name));
-    buf_fini(&name);
-    return filled;
-}
-
+/* Without a name libcurl logs nobody in. */
 static void set_login(CURL *easy, const struct imap_session_params *params)
 {
-    const struct config_site *site = params->site;
-    bool is_plain = str_equal(site->login, "sasl-plain"), is_proxyauth = str_equal(site->login, "proxyauth");
-    char *name = is_plain || is_proxyauth ? str_copy(site->trusted_name)
-                                          : fill_template(site->login, params->mailbox, site->trusted_name);
-    curl_easy_setopt(easy, CURLOPT_USERNAME, name);
+    curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN");
+    if (!str_equal(params->site->login, "sasl-plain"))
+        return;
+    curl_easy_setopt(easy, CURLOPT_USERNAME, params->site->trusted_name);
     curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(params->password));
-    curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, is_plain ? "AUTH=PLAIN" : "AUTH=+LOGIN");
-    if (is_plain)
-        curl_easy_setopt(easy, CURLOPT_SASL_AUTHZID, params->mailbox);
-    free(name);
+    curl_easy_setopt(easy, CURLOPT_SASL_AUTHZID, params->mailbox);
 }
 
 static bool is_disabled(const struct config_site *site, enum imap_capability_id id)
@@ -357,6 +333,16 @@ int imap_connect_end(struct imap_connect *connect, CURLcode code, bool *refused_
     forget_secret(connect);
     *refused_out = false;
     return code == CURLE_OK ? 0 : explain(connect, code, refused_out, err);
+}
+
+int imap_connect_check_login(const struct imap_connect *connect, struct err *err)
+{
+    if (!strcasestr(connect->offered, "LOGINDISABLED"))
+        return 0;
+    return err_set(
+        err, ERR_SITE, ERR_RETRY_LATER,
+        "the server allows no LOGIN on this connection (LOGINDISABLED): set imap.tls to starttls or always, "
+        "or login to sasl-plain");
 }
 
 const char *imap_connect_greeting(const struct imap_connect *connect)

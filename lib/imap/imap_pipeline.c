@@ -26,8 +26,8 @@ static const struct {
     const char *word;
     enum kind kind;
 } kinds[] = {
-    {"UID SEARCH", SEARCH}, {"SELECT", ALONE},     {"EXAMINE", ALONE}, {"UNSELECT", ALONE},
-    {"PROXYAUTH", ALONE},   {"CAPABILITY", ALONE}, {"ENABLE", ALONE},  {"LOGOUT", ALONE},
+    {"LOGIN", ALONE},     {"UID SEARCH", SEARCH}, {"SELECT", ALONE}, {"EXAMINE", ALONE}, {"UNSELECT", ALONE},
+    {"PROXYAUTH", ALONE}, {"CAPABILITY", ALONE},  {"ENABLE", ALONE}, {"LOGOUT", ALONE},
 };
 
 struct imap_command {
@@ -93,8 +93,10 @@ static void unlink_command(struct imap_pipeline *pipeline, struct imap_command *
         pipeline->streaming = NULL;
 }
 
+/* A LOGIN holds the secret. */
 static void command_free(struct imap_command *command)
 {
+    explicit_bzero(command->line, strlen(command->line));
     free(command->line);
     free(command);
 }

@@ -346,6 +346,7 @@ struct imap_session *imap_session_start(const struct imap_session_params *params
     session->site = params->site;
     session->mailbox = str_copy(params->mailbox);
     session->side = params->side;
+    session->password = secret_from(secret_reveal(params->password));
     session->reactor = params->reactor;
     session->started_ms = clock_boot_ms();
     session->reader =
@@ -378,6 +379,7 @@ void imap_session_free(struct imap_session *session)
     imap_response_free(session->reader);
     buf_fini(&session->in);
     buf_fini(&session->out);
+    secret_free(session->password);
     free(session->words);
     free(session->mailbox);
     free(session);

@@ -7,9 +7,18 @@
 #include "base/str.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_LOGIN_BYTES = 1200 };
 
 /* What the version of the program is known as to the server's log. */
 #define OUR_ID "ID (\"name\" \"Message Mirror\" \"version\" \"" MM_VERSION "\")"
+
+static bool is_proxyauth(const struct imap_session *session)
+{
+    return str_equal(session->site->login, "proxyauth");
+}
 
 /* ---- ID and ENABLE ---- */
 
@@ -53,6 +62,7 @@ static void say_hello(struct imap_session *session)
 
 static void take_capabilities(struct imap_session *session, const char *words)
 {
+    session->capabilities_told = true;
     session->capabilities = imap_capability_parse(words, &session->site->imap.disable_capabilities);
 }
 
@@ -84,22 +94,38 @@ static void ask_capabilities(struct imap_session *session)
     imap_session_add(session, &handlers, &extras, str_copy("CAPABILITY"));
 }
 
-/* ---- PROXYAUTH ---- */
+static void go_on(struct imap_session *session)
+{
+    if (session->capabilities_told)
+        say_hello(session);
+    else
+        ask_capabilities(session);
+}
+
+/* ---- LOGIN and PROXYAUTH ---- */
+
+/* `err` reads "LOGIN: NO [CODE] words". */
+static void refuse(struct imap_session *session, const char *code, const struct err *err)
+{
+    const char *words = strchr(err->text, ':');
+    struct err refusal;
+    session->refused = imap_connect_is_refusal(code);
+    err_set(&refusal, session->refused ? ERR_MAILBOX : ERR_SITE, ERR_RETRY_LATER, "%s:%s",
+            session->refused ? "login refused" : "login not possible now", words ? words + 1 : "");
+    if (session->password)
+        imap_connect_mask(refusal.text, secret_reveal(session->password));
+    imap_session_doom(session, &refusal);
+}
 
 static void on_proxyauth_done(void *context, int result, const char *code, const struct err *err)
 {
     struct imap_session *session = context;
-    struct err refusal;
     if (session->phase == IMAP_PHASE_OVER)
         return;
-    if (result == 0) {
+    if (result == 0)
         ask_capabilities(session);
-        return;
-    }
-    session->refused = imap_connect_is_refusal(code);
-    err_set(&refusal, session->refused ? ERR_MAILBOX : ERR_SITE, ERR_RETRY_LATER, "login refused: %s",
-            err->text);
-    imap_session_doom(session, &refusal);
+    else
+        refuse(session, code, err);
 }
 
 static void ask_for_mailbox(struct imap_session *session)
@@ -110,15 +136,80 @@ static void ask_for_mailbox(struct imap_session *session)
     imap_session_add(session, &handlers, &none, str_format("PROXYAUTH %s", session->mailbox));
 }
 
+static void on_login_done(void *context, int result, const char *code, const struct err *err)
+{
+    static const char capability[] = "CAPABILITY ";
+    struct imap_session *session = context;
+    if (session->phase == IMAP_PHASE_OVER)
+        return;
+    if (result != 0) {
+        refuse(session, code, err);
+        return;
+    }
+    secret_free(session->password);
+    session->password = NULL;
+    if (strncasecmp(code, capability, sizeof(capability) - 1) == 0)
+        take_capabilities(session, code + sizeof(capability) - 1);
+    if (is_proxyauth(session))
+        ask_for_mailbox(session);
+    else
+        go_on(session);
+}
+
+/* "{mailbox}*{trusted}" with both filled in; the configuration lets no other brace in. */
+static char *login_name(const struct imap_session *session)
+{
+    const char *form = is_proxyauth(session) ? "{trusted}" : session->site->login;
+    struct buf name;
+    char *filled;
+    buf_init(&name, MAX_LOGIN_BYTES);
+    for (const char *brace; (brace = strchr(form, '{')); form = brace + strcspn(brace, "}") + 1) {
+        buf_add(&name, form, (size_t)(brace - form));
+        buf_add_str(&name,
+                    strncmp(brace, "{mailbox}", 9) == 0 ? session->mailbox : session->site->trusted_name);
+    }
+    buf_add_str(&name, form);
+    filled = str_copy(buf_data(&name));
+    buf_fini(&name);
+    return filled;
+}
+
+/* "LOGIN name secret", or NULL. The caller frees. */
+static char *login_line(const struct imap_session *session, struct err *err)
+{
+    char name[MAX_LOGIN_BYTES], secret[2 * MAX_LOGIN_BYTES], *line = NULL;
+    char *filled = login_name(session);
+    if (imap_session_quote(filled, name, sizeof(name)) != 0 ||
+        imap_session_quote(secret_reveal(session->password), secret, sizeof(secret)) != 0)
+        err_set(err, ERR_SITE, ERR_RETRY_NEVER, "the trusted server's name or password cannot be sent");
+    else
+        line = str_format("LOGIN %s %s", name, secret);
+    explicit_bzero(secret, sizeof(secret));
+    free(filled);
+    return line;
+}
+
+static void log_in(struct imap_session *session)
+{
+    const struct imap_handlers handlers = {.context = session, .on_done = on_login_done};
+    const struct imap_pipeline_extras extras = {.on_untagged = on_capability};
+    struct err err = {0};
+    char *line = imap_connect_check_login(session->connect, &err) == 0 ? login_line(session, &err) : NULL;
+    imap_session_enter(session, IMAP_PHASE_LOGIN);
+    if (line)
+        imap_session_add(session, &handlers, &extras, line);
+    else
+        imap_session_die(session, &err);
+}
+
 void imap_session_greet(struct imap_session *session)
 {
     const char *told = imap_connect_capabilities(session->connect);
-    if (str_equal(session->site->login, "proxyauth")) {
-        ask_for_mailbox(session);
-    } else if (told[0]) {
-        take_capabilities(session, told);
-        say_hello(session);
-    } else {
-        ask_capabilities(session);
+    if (!str_equal(session->site->login, "sasl-plain")) {
+        log_in(session);
+        return;
     }
+    if (told[0])
+        take_capabilities(session, told);
+    go_on(session);
 }

@@ -1,8 +1,9 @@
 /*
  * Inside of a session: what imap_session*.c, imap_append.c and imap_reactor.c share.
  *
- *   CONNECT --> PROXYAUTH --> CAPABILITY --> HELLO --> READY
- *           (only where that is the form of login; only if the login did not tell; ID and ENABLE, where offered)
+ *   CONNECT --> LOGIN --> PROXYAUTH --> CAPABILITY --> HELLO --> READY
+ *     (LOGIN but for sasl-plain, PROXYAUTH where that is the form; CAPABILITY if the login did not tell; ID and ENABLE
+ *     where offered)
  *   any of them --> OVER
  */
 #ifndef MIRROR_IMAP_SESSION_PRIVATE_H
@@ -13,7 +14,7 @@
 #include "imap/imap_pipeline.h"
 #include "imap/imap_session.h"
 
-#define IMAP_SESSION_PHASES(X) X(CONNECT) X(PROXYAUTH) X(CAPABILITY) X(HELLO) X(READY) X(OVER)
+#define IMAP_SESSION_PHASES(X) X(CONNECT) X(LOGIN) X(PROXYAUTH) X(CAPABILITY) X(HELLO) X(READY) X(OVER)
 
 enum imap_session_phase {
 #define IMAP_SESSION_PHASE_ENUM(id) IMAP_PHASE_##id,
@@ -58,8 +59,10 @@ struct imap_session {
         filler_bytes; /* still announced by an APPEND that was refused in the middle: the server waits for them */
     uint32_t capabilities; /* bits by imap_capability_id */
     uint32_t exists;
-    char *words;   /* greeting and ID */
-    char bye[256]; /* what the server said with an untagged BYE */
+    bool capabilities_told;  /* by the login */
+    struct secret *password; /* only until the login is over */
+    char *words;             /* greeting and ID */
+    char bye[256];           /* what the server said with an untagged BYE */
 };
 
 /* ---- for the reactor ---- */
