@@ -193,10 +193,10 @@ static void send_fetches(struct stream *stream)
     }
 }
 
-static bool run_once(struct stream *stream)
+static bool run_once(struct stream *stream, int wait_ms)
 {
     struct turn *turn = stream->pass->turn;
-    if (turn_guard(turn, &stream->err) != 0 || !imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS)) {
+    if (turn_guard(turn, &stream->err) != 0 || !imap_reactor_run(turn->tools->reactor, NULL, 0, wait_ms)) {
         if (stream->err.scope == ERR_NONE)
             err_set(&stream->err, ERR_PROCESS, ERR_RETRY_LATER, "stopped");
         stream->failed = true;
@@ -224,18 +224,28 @@ static bool is_target_dead(struct stream *stream)
     return true;
 }
 
+static bool may_go_on(const struct stream *stream)
+{
+    return !current_append_runs(stream) ||
+           imap_append_room(stream->parcels[stream->parcel_count - 1].append) > 0;
+}
+
+/* A round begins by writing, and that may make room: it is looked for before anything is waited for. */
 static void read_bodies(struct stream *stream)
 {
+    bool written = false;
     while (stream->answered < stream->count && !is_source_dead(stream) && !is_target_dead(stream)) {
-        if (stream->paused && (!current_append_runs(stream) ||
-                               imap_append_room(stream->parcels[stream->parcel_count - 1].append) > 0)) {
-            stream->paused = false;
+        bool was_paused;
+        if (stream->paused && may_go_on(stream)) {
+            stream->paused = written = false;
             imap_session_resume(stream->pass->turn->source);
             if (stream->paused)
                 continue;
         }
-        if (!run_once(stream))
+        was_paused = stream->paused;
+        if (!run_once(stream, was_paused && !written ? 0 : ROUND_MS))
             return;
+        written = was_paused && !written;
     }
 }
 
@@ -244,7 +254,7 @@ static void await_answers(struct stream *stream)
     for (size_t p = 0; p < stream->parcel_count; p++)
         while (imap_append_outcome(stream->parcels[p].append, NULL) == IMAP_APPEND_RUNNING &&
                !is_target_dead(stream))
-            if (!run_once(stream))
+            if (!run_once(stream, ROUND_MS))
                 return;
 }
 
