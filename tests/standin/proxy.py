@@ -240,6 +240,7 @@ class Filter(Proxy):
 
     def _serve(self, client):
         state = {"lock": threading.Lock(), "server": None, "mailbox": None}
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open.add(client)
         try:
