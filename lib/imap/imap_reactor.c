@@ -160,12 +160,25 @@ static void run_libcurl(struct imap_reactor *reactor)
     }
 }
 
+/* Returns whether there is nothing to do now but wait. */
+static bool flush_all(struct imap_reactor *reactor)
+{
+    bool moved = false, ended = false, paused = false;
+    for (struct imap_session *session = reactor->sessions; session; session = session->next) {
+        int flushed = imap_session_flush(session);
+        moved |= flushed > 0;
+        ended |= flushed < 0;
+        paused |= session->paused;
+    }
+    /* Where bytes went, there may be room again for what a callback could not take. */
+    return !ended && !(moved && paused);
+}
+
 bool imap_reactor_run(struct imap_reactor *reactor, struct pollfd *extra, size_t extra_count, int timeout_ms)
 {
-    bool going = tick(reactor), ended = false;
-    for (struct imap_session *session = reactor->sessions; session; session = session->next)
-        ended |= imap_session_flush(session) != 0;
-    wait_for_events(reactor, extra, extra_count, going && !ended ? timeout_ms : 0);
+    bool going = tick(reactor);
+    bool must_wait = flush_all(reactor) && going;
+    wait_for_events(reactor, extra, extra_count, must_wait ? timeout_ms : 0);
     run_libcurl(reactor);
     for (struct imap_session *session = reactor->sessions; session; session = session->next)
         imap_session_serve(session);

@@ -243,6 +243,7 @@ static void fill_chunk(struct imap_session *session)
 
 int imap_session_flush(struct imap_session *session)
 {
+    int moved = 0;
     if (session->phase == IMAP_PHASE_OVER || session->phase == IMAP_PHASE_CONNECT)
         return 0;
     for (pump(session); has_output(session); pump(session)) {
@@ -256,21 +257,25 @@ int imap_session_flush(struct imap_session *session)
             return -1;
         }
         if (sent == 0)
-            return 0;
+            break;
+        moved = 1;
         session->chunk_sent += (size_t)sent;
         session->progress_ms = clock_boot_ms();
     }
-    return 0;
+    return moved;
 }
 
 struct imap_command *imap_session_add(struct imap_session *session, const struct imap_handlers *handlers,
                                       const struct imap_pipeline_extras *extras, char *line)
 {
+    struct imap_command *command;
     if (session->phase == IMAP_PHASE_OVER || imap_pipeline_is_leaving(&session->pipeline)) {
         free(line);
         return NULL;
     }
-    return imap_pipeline_add(&session->pipeline, handlers, extras, line);
+    command = imap_pipeline_add(&session->pipeline, handlers, extras, line);
+    pump(session);
+    return command;
 }
 
 /* ---- rounds ---- */
