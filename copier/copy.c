@@ -114,8 +114,8 @@ static void record_stored(struct pass *pass, struct stream_item *item, bool bare
     pass->target_exists++;
     if (item->target_uid >= pass->target_uidnext)
         pass->target_uidnext = item->target_uid + 1;
-    pass->turn->figures.copied_messages++;
-    pass->turn->figures.copied_bytes += item->pair.raw_bytes;
+    pass->turn->copied.messages++;
+    pass->turn->copied.bytes += item->pair.raw_bytes;
 }
 
 static void record_refused(struct pass *pass, struct stream_item *item, const char *words)
@@ -211,8 +211,8 @@ static void count_copied(struct batch *batch, size_t *stored_out, struct settle_
         if (item->fate != STREAM_STORED || item->target_uid != 0)
             continue;
         known[(*stored_out)++] = (struct settle_known){.source_uid = item->message->uid, .pair = item->pair};
-        batch->pass->turn->figures.copied_messages++;
-        batch->pass->turn->figures.copied_bytes += item->pair.raw_bytes;
+        batch->pass->turn->copied.messages++;
+        batch->pass->turn->copied.bytes += item->pair.raw_bytes;
     }
 }
 

@@ -74,13 +74,16 @@ static double retry_seconds(const struct pass *pass, const struct pass_commit *c
 
 int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err *err)
 {
+    struct turn *turn = pass->turn;
     struct store_change change = {.folder_id = pass->folder->folder_id,
                                   .message_count = commit->row_count,
                                   .intents_gone = commit->intents_gone,
                                   .intents_gone_count = commit->intents_gone_count,
                                   .intents_ghost = commit->intents_ghost,
                                   .intents_ghost_count = commit->intents_ghost_count,
-                                  .late_command_minutes = pass->turn->route->late_command_minutes,
+                                  .copied_messages = turn->copied.messages - turn->copied_told.messages,
+                                  .copied_bytes = turn->copied.bytes - turn->copied_told.bytes,
+                                  .late_command_minutes = turn->route->late_command_minutes,
                                   .retry_seconds = retry_seconds(pass, commit)};
     int result;
     if (commit->row_count + commit->intents_gone_count + commit->intents_ghost_count == 0)
@@ -88,9 +91,11 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
     change.messages = mem_grow(NULL, commit->row_count ? commit->row_count : 1, sizeof(*change.messages));
     for (size_t i = 0; i < commit->row_count; i++)
         change.messages[i] = pass->rows[commit->rows[i]];
-    result = store_folder_commit(pass->turn->tools->store, &pass->turn->claim->lease, &change, err);
+    result = store_folder_commit(turn->tools->store, &turn->claim->lease, &change, err);
     for (size_t i = 0; i < commit->row_count && result == 0; i++)
         pass->rows[commit->rows[i]].message_id = change.messages[i].message_id;
+    if (result == 0)
+        turn->copied_told = turn->copied;
     free(change.messages);
     return result;
 }

@@ -236,7 +236,6 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
 
 static void say(const struct turn *turn, int result, const struct err *error, char *said, size_t said_size)
 {
-    const struct store_mirror_figures *figures = &turn->figures;
     if (result != 0) {
         snprintf(said, said_size, "failed: %s", error->text);
         log_warning("turn failed", LOG_STR("error", error->text),
@@ -247,9 +246,9 @@ static void say(const struct turn *turn, int result, const struct err *error, ch
              turn->yielded    ? "to be continued"
              : is_equal(turn) ? "equal"
                               : "not equal",
-             figures->copied_messages);
-    log_info("turn done", LOG_STR("outcome", said), LOG_UINT("messages", figures->source_messages),
-             LOG_UINT("bytes", figures->copied_bytes));
+             turn->copied.messages);
+    log_info("turn done", LOG_STR("outcome", said), LOG_UINT("messages", turn->figures.source_messages),
+             LOG_UINT("bytes", turn->copied.bytes));
 }
 
 static void error_of(const struct turn *turn, struct err *err)

@@ -33,6 +33,9 @@ struct turn {
     bool yielded;                /* time was over before all was done */
     int64_t next_glance_boot_ms; /* when to ask the store again whether something more urgent waits */
     struct store_mirror_figures figures;
+    struct turn_copied {
+        uint64_t messages, bytes;
+    } copied, copied_told;   /* in this turn; of that, what the store was told */
     struct err folder_error; /* the first folder that failed; the others went on */
     struct err lost;         /* why the turn must stop at once (lease, store); ERR_NONE: nothing */
     char *verify_report;

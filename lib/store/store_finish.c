@@ -37,13 +37,11 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
         "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages "
         "= ?, "
         "altered_messages = ?, gone_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, "
-        "refused_keywords = ?, copied_messages = copied_messages + ?, copied_bytes = copied_bytes + ? "
-        "WHERE mirror_id = ?",
+        "refused_keywords = ? WHERE mirror_id = ?",
         bind_u64(f->source_messages), bind_u64(f->target_messages), bind_u64(f->missing_messages),
         bind_u64(f->refused_messages), bind_u64(f->altered_messages), bind_u64(f->gone_messages),
         bind_u64(f->foreign_messages), bind_u64(f->late_messages), bind_u64(f->gone_folders),
-        bind_cut(f->refused_keywords, sizeof(f->refused_keywords)), bind_u64(f->copied_messages),
-        bind_u64(f->copied_bytes), bind_u64(mirror_id));
+        bind_cut(f->refused_keywords, sizeof(f->refused_keywords)), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
 }
 

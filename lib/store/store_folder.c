@@ -279,10 +279,24 @@ static int check_folder(struct store *store, const struct committing *committing
                    (unsigned long long)committing->lease->mirror_id);
 }
 
+static int add_copied(struct store *store, const struct committing *committing, struct err *err)
+{
+    if (committing->change->copied_messages == 0)
+        return 0;
+    return STORE_EXEC(
+               store, err,
+               "UPDATE mirror SET copied_messages = copied_messages + ?, copied_bytes = copied_bytes + ? "
+               "WHERE mirror_id = ?",
+               bind_u64(committing->change->copied_messages), bind_u64(committing->change->copied_bytes),
+               bind_u64(committing->lease->mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
 static int commit_body(struct store *store, void *context, struct err *err)
 {
     const struct committing *committing = context;
-    if (check_folder(store, committing, err) ||
+    if (check_folder(store, committing, err) || add_copied(store, committing, err) ||
         store_message_write(store, committing->change, committing->new_ids, err))
         return -1;
     return store_intent_settle(store, committing->change, err);

@@ -115,6 +115,7 @@ struct store_change {
     size_t intents_gone_count;
     const uint64_t *intents_ghost;
     size_t intents_ghost_count;
+    uint64_t copied_messages, copied_bytes; /* added to the mirror's totals */
     double late_command_minutes;
     double retry_seconds; /* REFUSED ones: next_try_at = now + this (growing with fail_count by the caller) */
 };

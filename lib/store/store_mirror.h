@@ -50,7 +50,6 @@ struct store_mirror_figures {
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages;
     uint32_t gone_messages, foreign_messages, late_messages, gone_folders;
     char refused_keywords[800];
-    uint64_t copied_messages, copied_bytes; /* added to the totals */
 };
 
 enum store_turn { STORE_TURN_DONE, STORE_TURN_YIELDED, STORE_TURN_FAILED };
