@@ -147,6 +147,18 @@ def read_progress(stage):
         return None
 
 
+def settled_progress(stage, within=10):
+    """A look that began before the last copy may ask for one more turn, which finds nothing to do."""
+    end = time.monotonic() + within
+    progress = read_progress(stage)
+    while (not progress or progress.equal < progress.mirrors) and time.monotonic() < end:
+        time.sleep(0.1)
+        progress = read_progress(stage)
+    if not progress:
+        raise Failure("mirrorctl mailbox list --json: not understood")
+    return progress
+
+
 def first_mirroring(stage):
     """`mirrorctl sync --wait` knows the end; the bar is made of what mirrorctl tells meanwhile."""
     screen = stage.screen
@@ -170,9 +182,7 @@ def first_mirroring(stage):
     took = time.monotonic() - began
     if waiter.returncode != 0:
         raise Failure(f"mirrorctl sync --wait: exit {waiter.returncode}: {err or out}\n{stage.product.log_tail()}")
-    progress = read_progress(stage)
-    if not progress:
-        raise Failure("mirrorctl mailbox list --json: not understood")
+    progress = settled_progress(stage)
     screen.bar(1, f"{progress.messages}/{stage.message_count}")
     screen.line(f"{progress.equal} of {progress.mirrors} mailboxes equal: {progress.messages} messages, "
                 f"{megabytes(progress.bytes)} in {seconds_text(took)}")
