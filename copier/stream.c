@@ -193,10 +193,10 @@ static void send_fetches(struct stream *stream)
     }
 }
 
-static bool run_once(struct stream *stream, int wait_ms)
+static bool run_once(struct stream *stream)
 {
     struct turn *turn = stream->pass->turn;
-    if (turn_guard(turn, &stream->err) != 0 || !imap_reactor_run(turn->tools->reactor, NULL, 0, wait_ms)) {
+    if (turn_guard(turn, &stream->err) != 0 || !imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS)) {
         if (stream->err.scope == ERR_NONE)
             err_set(&stream->err, ERR_PROCESS, ERR_RETRY_LATER, "stopped");
         stream->failed = true;
@@ -230,22 +230,17 @@ static bool may_go_on(const struct stream *stream)
            imap_append_room(stream->parcels[stream->parcel_count - 1].append) > 0;
 }
 
-/* A round begins by writing, and that may make room: it is looked for before anything is waited for. */
 static void read_bodies(struct stream *stream)
 {
-    bool written = false;
     while (stream->answered < stream->count && !is_source_dead(stream) && !is_target_dead(stream)) {
-        bool was_paused;
         if (stream->paused && may_go_on(stream)) {
-            stream->paused = written = false;
+            stream->paused = false;
             imap_session_resume(stream->pass->turn->source);
             if (stream->paused)
                 continue;
         }
-        was_paused = stream->paused;
-        if (!run_once(stream, was_paused && !written ? 0 : ROUND_MS))
+        if (!run_once(stream))
             return;
-        written = was_paused && !written;
     }
 }
 
@@ -254,7 +249,7 @@ static void await_answers(struct stream *stream)
     for (size_t p = 0; p < stream->parcel_count; p++)
         while (imap_append_outcome(stream->parcels[p].append, NULL) == IMAP_APPEND_RUNNING &&
                !is_target_dead(stream))
-            if (!run_once(stream, ROUND_MS))
+            if (!run_once(stream))
                 return;
 }
 
