@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAID_BYTES = 512, STORE_AWAY_WAIT_MS = 1000, SEEN_EVERY_MS = 10000 };
+/* LOOK_EVERY: a wake-up may have gone to a busy copier or got lost, and urgent work is to start within a second. */
+enum { SAID_BYTES = 512, LOOK_EVERY_MS = 500, SEEN_EVERY_MS = 10000 };
 
 struct copier {
     struct daemon *daemon;
@@ -135,7 +136,7 @@ static int step(void *state, struct err *err)
     }
     daemon_tick(copier->daemon, "waiting");
     if (!daemon_is_draining(copier->daemon))
-        daemon_wait(copier->daemon, &fd, 1, STORE_AWAY_WAIT_MS);
+        daemon_wait(copier->daemon, &fd, 1, LOOK_EVERY_MS);
     return 0;
 }
 

@@ -85,7 +85,7 @@ class Scanned:
         return self.lines(pattern)
 
     def complaints(self):
-        return self.lines(r"^\S+ +(warning|error) ")
+        return self.lines(r"^\S+ +(warn|error) ")
 
     # --- the store ---
 

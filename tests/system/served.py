@@ -1,6 +1,7 @@
 """mirror-api alone, with a private database; the test plays scanner and copier, by SQL."""
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -99,7 +100,7 @@ class Served:
 
     def complaints(self):
         return [line for line in self.log().splitlines()
-                if " error " in line[:40] or " warning " in line[:40]]
+                if re.search(r"^\S+ +(warn|error) ", line)]
 
     # --- asking ---
 
