@@ -275,6 +275,9 @@ bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *s
     result = turn.route ? work_on(&turn, &verified, &err)
                         : err_set(&err, ERR_PROCESS, ERR_RETRY_LATER,
                                   "the route is not in this host's configuration");
+    /* Not even LOGOUT: what waits to be sent would go before it. */
+    if (turn.lost.scope != ERR_NONE)
+        access_session_cut(turn.target_session);
     if (result == 0 && turn.folder_error.scope != ERR_NONE) {
         err = turn.folder_error;
         result = -1;
