@@ -119,6 +119,8 @@ static int commit_source(struct search *search, struct err *err)
         if (!is_there && row->source_gone)
             continue;
         row->source_uid = is_there ? search->fresh->items[search->partners[i]].uid : 0;
+        if (is_there)
+            row->internal_date = search->fresh->items[search->partners[i]].date.unix_seconds;
         row->source_gone = !is_there;
         found += is_there;
         pass_rows_add(&rows, search->left[i]);
@@ -166,8 +168,8 @@ int identify_source(struct pass *pass, struct err *err)
     right = mem_grow(NULL, fresh.count + 1, sizeof(*right));
     for (size_t i = 0; i < fresh.count; i++)
         right[i] = key_of_message(&fresh.items[i]);
-    result = match_run(search.left_keys, search.left_count, right, fresh.count, confirm_source, &search,
-                       search.partners, err);
+    result = match_run_any_date(search.left_keys, search.left_count, right, fresh.count, confirm_source,
+                                &search, search.partners, err);
     if (result == 0)
         result = commit_source(&search, err);
 out:

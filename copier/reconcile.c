@@ -94,7 +94,7 @@ static int forget_uids(struct pass *pass, enum store_side side, uint32_t uidvali
     *(source ? &marks->has_source : &marks->has_target) = false;
     if (pass->row_count > 0)
         log_warning(
-            "UIDs count no more (UIDVALIDITY changed, or UIDNEXT went back): messages are identified again",
+            "UIDs count no more (another UIDVALIDITY, or dealt out anew): messages are identified again",
             LOG_STR("side", source ? "source" : "target"), LOG_UINT("uidvalidity", uidvalidity));
     return 0;
 }
@@ -116,6 +116,30 @@ static bool went_back(const struct pass *pass, enum store_side side, const struc
     return false;
 }
 
+/* UIDNEXT may have grown again since it went back: then a recorded UID has another date. */
+static bool source_has_strangers(const struct pass *pass)
+{
+    for (size_t i = 0; i < pass->row_count; i++) {
+        const struct store_message *row = &pass->rows[i];
+        const struct imap_message *now =
+            row->source_uid ? imap_messages_find(&pass->source.messages, row->source_uid) : NULL;
+        if (now && now->has_date && now->date.unix_seconds != row->internal_date)
+            return true;
+    }
+    return false;
+}
+
+/* With forgotten marks it is a whole view. */
+static int look_again(struct pass *pass, struct err *err)
+{
+    if (forget_uids(pass, STORE_SOURCE, pass->source.status.uidvalidity, err) != 0)
+        return -1;
+    if (pass->source.whole)
+        return 0;
+    source_view_fini(&pass->source);
+    return source_look(pass->turn->source, pass->entry, &pass->folder->marks, &pass->source, err);
+}
+
 static int look_at_source(struct pass *pass, struct err *err)
 {
     const struct store_folder_marks *marks = &pass->folder->marks;
@@ -124,9 +148,9 @@ static int look_at_source(struct pass *pass, struct err *err)
     if (pass->source.status.uidvalidity == 0)
         return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "production tells no UIDVALIDITY");
     if (pass->source.status.uidvalidity == marks->source_uidvalidity &&
-        !went_back(pass, STORE_SOURCE, &pass->source.status))
+        !went_back(pass, STORE_SOURCE, &pass->source.status) && !source_has_strangers(pass))
         return 0;
-    return forget_uids(pass, STORE_SOURCE, pass->source.status.uidvalidity, err);
+    return look_again(pass, err);
 }
 
 /* The folder's figures on the target, making it if it is not there. */
@@ -160,6 +184,20 @@ static int list_target(struct pass *pass, struct err *err)
     return 0;
 }
 
+/* Likewise there. Not by date: the target may keep dates of its own. */
+static bool target_has_strangers(const struct pass *pass)
+{
+    for (size_t i = 0; i < pass->row_count; i++) {
+        const struct store_message *row = &pass->rows[i];
+        const struct target_message *now = row->target_uid && row->has_target_size
+                                               ? target_messages_find(&pass->target, row->target_uid)
+                                               : NULL;
+        if (now && now->size_bytes != row->target_size)
+            return true;
+    }
+    return false;
+}
+
 /* Its UIDNEXT going back, or another UIDVALIDITY, means that recorded UIDs may name strangers. */
 static int look_at_target(struct pass *pass, struct err *err)
 {
@@ -179,7 +217,9 @@ static int look_at_target(struct pass *pass, struct err *err)
     pass->target_exists = status.exists;
     if (as_recorded && !pass->turn->list_target && pass->intent_count == 0)
         return 0;
-    return list_target(pass, err);
+    if (list_target(pass, err) != 0)
+        return -1;
+    return target_has_strangers(pass) ? forget_uids(pass, STORE_TARGET, status.uidvalidity, err) : 0;
 }
 
 /* ---- what is gone, what is new ---- */

@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* The date never changes: another one under a known UID is another message. */
+#define LOOKED_AT "FLAGS INTERNALDATE"
+
 void source_view_fini(struct source_view *view)
 {
     imap_folder_status_fini(&view->status);
@@ -36,7 +39,7 @@ static int look_whole(struct imap_session *session, struct source_view *view, st
     uint32_t exists;
     view->whole = true;
     if (view->status.exists > 0 &&
-        imap_messages_fetch(session, "1:*", "FLAGS", "", &view->messages, err) != 0)
+        imap_messages_fetch(session, "1:*", LOOKED_AT, "", &view->messages, err) != 0)
         return -1;
     exists = imap_session_exists(session);
     if (view->messages.count == exists)
@@ -54,7 +57,7 @@ static int look_for_changes(struct imap_session *session, const struct store_fol
     char modifier[64];
     snprintf(modifier, sizeof(modifier), " (CHANGEDSINCE %" PRIu64 ")", marks->source_highestmodseq);
     if (view->status.exists > 0 &&
-        imap_messages_fetch(session, "1:*", "FLAGS", modifier, &view->messages, err) != 0)
+        imap_messages_fetch(session, "1:*", LOOKED_AT, modifier, &view->messages, err) != 0)
         return -1;
     if (marks->source_exists + count_new(&view->messages, marks->source_uidnext) ==
         imap_session_exists(session))

@@ -11,7 +11,7 @@
 struct source_view {
     struct imap_folder_status status; /* of the EXAMINE */
     struct imap_messages
-        messages; /* whole: all of them with flags; else those new or changed since the marks */
+        messages; /* whole: all of them with flags and date; else those new or changed since the marks */
     bool whole;
     bool has_uids; /* not whole, but all UIDs were listed, since the counts did not add up */
     struct imap_uids uids;

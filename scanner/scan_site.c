@@ -237,7 +237,9 @@ static void end_look(struct scan_site *site, struct scan_look *look, enum scan_l
     if (end == SCAN_LOOK_DONE || end == SCAN_LOOK_FAILED) {
         site_answers(site);
         finish(site, look, end == SCAN_LOOK_FAILED);
-        keep_session(site, look);
+        /* The session itself may be what failed: a server's process whose mailbox was exchanged under it. */
+        if (end == SCAN_LOOK_DONE)
+            keep_session(site, look);
     } else if (end == SCAN_LOOK_SITE_FAILED) {
         site_fails(site, scan_look_error(look));
         put_back(site, look, (double)clock_left_ms(site->retry_at_ms) / 1000);

@@ -1,0 +1,282 @@
+"""Which message is which, when UIDs do not tell: what an earlier copy left on the target, UIDVALIDITY changed or UIDNEXT
+gone back on either side, strangers, what somebody deletes on the target, keywords that it does not keep. Each time only
+true differences move: Dovecot's own log of changes on the target says how many."""
+import subprocess
+
+import pytest
+
+from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, read_mailbox,
+                      site, told)
+from standin.dovecot import Dovecot
+from standin.product import Product, bin_directory
+from standin.voicemail import INBOX, Generator, Message
+
+TOO_LONG = "$Keyword-Of-Thirty-Characters."  # a little more than the target keeps
+
+
+class World:
+    """Two Dovecots that keep Maildirs, so that their files can be tampered with."""
+
+    def __init__(self):
+        self.production = Dovecot(storage="maildir", delimiter="/")
+        self.target = Dovecot(storage="maildir", delimiter=".", extra="mail_max_keyword_length = 25\n")
+        self.generator = Generator(41, scale=0.02)
+
+    def __enter__(self):
+        self.production.start()
+        self.target.start()
+        sites = {"production": site("production", self.production), "dr": site("dr", self.target)}
+        secrets = {f"{name}.secret": self.production.password for name in sites}
+        self.product = Mirrored(sites, {"dr": ("production", "dr")}, secrets=secrets).start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.product.__exit__(kind)
+        self.production.discard()
+        self.target.discard()
+
+    def tiny(self, *flags, **more):
+        return self.generator.tiny(flags=flags, **more)
+
+    def mirrored(self, mailbox, count=5, folder=INBOX):
+        """A mailbox with messages, equal on both sides; returns the messages, and the changes on the target since."""
+        messages = [self.tiny(*(("\\Seen", "Urgent") if index % 2 else ())) for index in range(count)]
+        self.production.fill(mailbox, {folder: messages})
+        self.product.add("dr", mailbox)
+        self.product.sync(mailbox)
+        assert_equal(self.production, self.target, mailbox)
+        return messages, Changes(self.target)
+
+
+@pytest.fixture(scope="module")
+def world():
+    with World() as world:
+        yield world
+
+
+def renumber(server, mailbox, without=()):
+    """As if INBOX was restored from a backup: UIDs are dealt out anew from 1 on, under the same UIDVALIDITY. Messages
+    named by their place in the order of arrival (from 0) are missing in it."""
+    with server.wire(mailbox) as wire:
+        uidvalidity = next(int(answer[2][1]) for answer in wire.run("STATUS INBOX (UIDVALIDITY)")[1]
+                           if answer[0] == b"STATUS")
+    root = server.mail_directory(mailbox) / "Maildir"
+    uidlist = [line.split(" :")[-1] for line in (root / "dovecot-uidlist").read_text().splitlines()[1:]]
+    for place in without:
+        for path in root.glob(f"*/{uidlist[place]}*"):
+            path.unlink()
+    for path in [*root.glob("dovecot-uidlist*"), *root.glob("dovecot.index*")]:
+        path.unlink()
+    server.doveadm("mailbox", "update", "-u", mailbox, "--uid-validity", uidvalidity, "INBOX")
+
+
+def uids(server, mailbox):
+    return [message.uid for message in read_mailbox(server.endpoint(), mailbox)[INBOX]]
+
+
+# --- adoption ---
+
+def test_what_an_earlier_copy_left_is_adopted(world):
+    """Also two equal messages, of which one was copied; and what is not on production is a stranger, left alone."""
+    mailbox = "5101"
+    messages = [world.tiny("\\Seen"), world.tiny("Urgent"), world.tiny(), world.tiny()]
+    twin = messages[0]
+    again = Message(twin.data, (), twin.date)
+    world.production.fill(mailbox, {INBOX: [*messages, again]})
+    # The same header and date with another body is another message.
+    alike = Message(messages[3].data[:-8] + b"other!\r\n", (), messages[3].date)
+    world.target.fill(mailbox, {INBOX: [twin, Message(messages[1].data, ("\\Flagged", "Old"), messages[1].date), alike,
+                                        world.tiny()]})
+    changes = Changes(world.target)
+    world.product.add("dr", mailbox)
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 3
+    assert changes.of(mailbox, "expunge") == 0
+    counted = world.product.counted(mailbox)
+    assert (counted["source"], counted["target"], counted["foreign"]) == (5, 7, 2)
+    found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
+    assert [line[-20:] for line in found.splitlines()[1:]] == [" is not on production"[-20:]] * 2, found
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.now() == []
+
+
+def test_foreign_messages_are_left_alone_and_counted(world):
+    mailbox = "5102"
+    _, changes = world.mirrored(mailbox)
+    world.target.deliver(mailbox, "INBOX", world.tiny("\\Seen", "Theirs"), world.tiny())
+    change(world.target, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(Theirs)")
+    changes.seen()
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["source"] == 6 and mirror["state"] == "equal", mailbox)
+    assert changes.now() == [(mailbox, "save")]
+    assert world.product.counted(mailbox)["foreign"] == 2
+    assert "we did not put there" in world.product.ctl("why", mailbox).out
+    theirs = read_mailbox(world.target.endpoint(), mailbox)[INBOX]
+    assert len(theirs) == 8 and "theirs" in theirs[0].keywords and "theirs" in theirs[5].keywords
+
+
+# --- UIDVALIDITY and UIDNEXT ---
+
+@pytest.mark.parametrize("side, mailbox", [("production", "5111"), ("target", "5112")])
+def test_uidvalidity_changed(world, side, mailbox):
+    """By the server's own tool; then flags still find their message."""
+    _, changes = world.mirrored(mailbox)
+    server = getattr(world, side)
+    server.doveadm("mailbox", "update", "-u", mailbox, "--uid-validity", 77, "INBOX")
+    changes.seen()
+    world.product.sync(mailbox)
+    change(world.production, mailbox, "INBOX", "STORE", str(uids(world.production, mailbox)[2]), "+FLAGS", "(\\Flagged Urgent)")
+    world.product.sync(mailbox)
+    assert_equal(world.production, world.target, mailbox)
+    assert {event for _, event in changes.now()} == {"flag_change"} and len(changes.now()) <= 2
+    assert world.product.counted(mailbox)["gone"] == 0
+
+
+def test_a_folder_made_again_on_production(world):
+    """Deleted, and restored bit by bit while the copiers look: nothing is copied twice."""
+    mailbox = "5113"
+    messages, changes = world.mirrored(mailbox, folder=("Saved",))
+    folders(world.production, mailbox, ("delete", "Saved"), ("create", "Saved"))
+    world.product.sync(mailbox)
+    for message in messages[:3], messages[3:]:
+        world.production.deliver(mailbox, "Saved", *message)
+        world.product.sync(mailbox)
+    assert changes.of(mailbox) == 0
+    assert_equal(world.production, world.target, mailbox)
+
+
+def test_a_folder_made_again_on_the_target(world):
+    """Empty: what vanished is copied again, once."""
+    mailbox = "5114"
+    messages, changes = world.mirrored(mailbox, folder=("Saved",))
+    folders(world.target, mailbox, ("delete", "Saved"))
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == len(messages)
+    assert_equal(world.production, world.target, mailbox)
+    # Somebody put the messages back under new UIDs: they are known.
+    folders(world.target, mailbox, ("delete", "Saved"), ("create", "Saved"))
+    world.target.deliver(mailbox, "Saved", *messages)
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 0
+    assert_equal(world.production, world.target, mailbox)
+
+
+def test_uidnext_gone_back_on_the_target(world):
+    """Recorded UIDs name strangers there: the first message is missing, the second has its UID."""
+    mailbox = "5121"
+    _, changes = world.mirrored(mailbox)
+    renumber(world.target, mailbox, without=[0])
+    assert uids(world.target, mailbox) == [1, 2, 3, 4]
+    changes.seen()
+    change(world.production, mailbox, "INBOX", "STORE", "2", "+FLAGS", "(\\Flagged)")
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 1
+    assert_equal(world.production, world.target, mailbox, ignore_order=True)
+    assert world.product.counted(mailbox)["late"] > 0
+
+
+def test_uidnext_gone_back_on_production(world):
+    """As after a restore: a new message has the UID of an old one, and UIDNEXT may look as ever."""
+    mailbox = "5122"
+    messages, changes = world.mirrored(mailbox)
+    renumber(world.production, mailbox, without=[0])
+    fresh = world.tiny("\\Answered")
+    world.production.deliver(mailbox, "INBOX", fresh)
+    assert uids(world.production, mailbox) == [1, 2, 3, 4, 5]
+    change(world.production, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Flagged)")
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "equal" and mirror["messages"]["gone"] == 1, mailbox)
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 1
+    found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
+    assert found.startswith("NOT equal: 1 difference in") and "not on production" in found, found
+    counted = world.product.counted(mailbox)
+    assert (counted["source"], counted["target"], counted["gone"], counted["foreign"]) == (5, 6, 1, 0)
+    assert len(messages) == 5
+
+
+# --- what somebody does on the target ---
+
+def test_flags_changed_on_the_target_are_put_right(world):
+    """Production's system flags count; keywords that others set stay."""
+    mailbox = "5131"
+    world.mirrored(mailbox)
+    change(world.target, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Seen \\Flagged)")
+    change(world.target, mailbox, "INBOX", "STORE", "2", "-FLAGS", "(\\Seen Urgent)")
+    change(world.target, mailbox, "INBOX", "STORE", "3", "+FLAGS", "(Theirs)")
+    world.product.sync(mailbox)
+    assert_equal(world.production, world.target, mailbox, ignore_keywords=("Theirs",))
+    assert "theirs" in read_mailbox(world.target.endpoint(), mailbox)[INBOX][2].keywords
+
+
+def test_what_somebody_deletes_on_the_target_is_copied_again_once(world):
+    mailbox = "5132"
+    _, changes = world.mirrored(mailbox)
+    delete(world.target, mailbox, "INBOX", "2")
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 1
+    assert_equal(world.production, world.target, mailbox, ignore_order=True)
+    delete(world.target, mailbox, "INBOX", "6")
+    changes.seen()
+    world.product.sync(mailbox, exit=1)
+    world.product.sync(mailbox, exit=1)
+    assert changes.now() == []
+    assert world.product.counted(mailbox)["missing"] == 1
+    assert "vanished from the target" in world.product.ctl("why", mailbox).out
+
+
+def test_what_was_marked_deleted_and_is_cleaned_up_there_is_not_copied_again(world):
+    mailbox = "5133"
+    world.mirrored(mailbox)
+    change(world.production, mailbox, "INBOX", "STORE", "3", "+FLAGS", "(\\Deleted)")
+    world.product.sync(mailbox)
+    change(world.target, mailbox, "INBOX", "EXPUNGE")
+    changes = Changes(world.target)
+    world.product.sync(mailbox, exit=1)
+    assert changes.now() == []
+    assert "gone from the target" in world.product.ctl("why", mailbox).out
+
+
+# --- keywords ---
+
+def test_a_keyword_that_the_target_refuses(world):
+    """Not equal, by name; the message and its other keywords are there; it is not written again and again."""
+    mailbox = "5141"
+    world.production.fill(mailbox, {INBOX: [world.tiny("\\Seen", "Urgent", TOO_LONG), world.tiny("Urgent")]})
+    world.product.add("dr", mailbox)
+    world.product.sync(mailbox, exit=1)
+    assert world.product.mirror(mailbox)["state"] == "not equal"
+    assert world.product.mirror(mailbox)["refused_keywords"] == TOO_LONG
+    assert TOO_LONG in world.product.ctl("why", mailbox).out
+    assert_equal(world.production, world.target, mailbox, ignore_keywords=(TOO_LONG,))
+    change(world.production, mailbox, "INBOX", "STORE", "2", "+FLAGS", f"({TOO_LONG} \\Flagged)")
+    world.product.sync(mailbox, exit=1)
+    assert_equal(world.production, world.target, mailbox, ignore_keywords=(TOO_LONG,))
+    count = len(changing_commands(world.target))
+    world.product.sync(mailbox, exit=1)
+    world.product.sync(mailbox, exit=1)
+    assert changing_commands(world.target)[count:] == []
+    # Without it all is well.
+    change(world.production, mailbox, "INBOX", "STORE", "1:2", "-FLAGS", f"({TOO_LONG})")
+    world.product.sync(mailbox)
+    assert_equal(world.production, world.target, mailbox)
+    assert world.product.mirror(mailbox)["refused_keywords"] == ""
+
+
+# --- one store at both ends ---
+
+def test_a_route_with_one_store_at_both_ends_is_refused(world):
+    config = dict(world.product.config)
+    config["sites"] = [site("production", world.production), site("dr", world.production)]
+    product = Product(config, secrets={"production.secret": "x", "dr.secret": "x"})
+    done = subprocess.run([bin_directory() / "mirror-supervisor", "--config", product.config_file, "--check-config"],
+                          capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode != 0 and "are one store" in done.stderr, (done.returncode, done.stderr)
+
+
+def test_nothing_was_complained_about_without_reason(world):
+    # While its files are exchanged under its feet, the server may say less than it should.
+    expected = ("UIDs count no more", "does not keep a flag", "mailbox=5122", "mailbox=5121")
+    assert world.product.complaints(*expected) == []
