@@ -206,6 +206,7 @@ struct imap_connect *imap_connect_new(const struct imap_session_params *params, 
     set_login(easy, params);
     curl_easy_setopt(easy, CURLOPT_SASL_IR, is_disabled(params->site, IMAP_CAP_SASL_IR) ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)IMAP_CONNECT_READ_BYTES);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "imap,imaps");
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connect->curl_words);

@@ -15,6 +15,8 @@
 
 struct imap_connect;
 
+enum { IMAP_CONNECT_READ_BYTES = 64 * 1024 }; /* at once */
+
 /* `owner` comes back as CURLINFO_PRIVATE. NULL: the configuration cannot be used (ERR_SITE). */
 struct imap_connect *imap_connect_new(const struct imap_session_params *params, void *owner, struct err *err);
 /* Closes at once, without a word. The handle must not be in a multi handle any more. */

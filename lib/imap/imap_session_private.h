@@ -24,7 +24,8 @@ enum imap_session_phase {
 
 enum {
     IMAP_SESSION_OUT_BYTES = 256 * 1024, /* commands and message bytes not yet sent */
-    IMAP_SESSION_IN_BYTES = 64 * 1024,   /* read at once, and at most while a callback takes less */
+    IMAP_SESSION_IN_BYTES =
+        IMAP_CONNECT_READ_BYTES,         /* read at once, and at most while a callback takes less */
     IMAP_SESSION_CHUNK_BYTES = 16 * 1024 /* one TLS record */
 };
 
