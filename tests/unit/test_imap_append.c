@@ -321,6 +321,31 @@ static void test_refused_in_the_middle(void **state)
     check_big(script, IMAP_APPEND_REFUSED, "folder: APPEND: NO [OVERQUOTA] full", false);
 }
 
+/* After a whole message, before the next one: the command still wants its end. */
+static void test_refused_between_messages(void **state)
+{
+    static const char *const script[] = {"C: APPEND \"a\" () {3+}",
+                                         "c: one",
+                                         "S: $ NO [OVERQUOTA] full",
+                                         "c: \r\n",
+                                         "C: NOOP",
+                                         "S: $ OK done",
+                                         NULL};
+    struct imap_client client;
+    struct err err = {0};
+    (void)state;
+    imap_client_log_in(&client, "LITERAL+ MULTIAPPEND", script);
+    struct imap_append *append = imap_append_begin(client.session, "a");
+    assert_true(give_message(&client, append, 1, "one", 3));
+    while (imap_append_outcome(append, &err) == IMAP_APPEND_RUNNING && imap_client_run(&client))
+        ;
+    assert_int_equal(imap_append_outcome(append, &err), IMAP_APPEND_REFUSED);
+    assert_false(give_message(&client, append, 1, "two", 3));
+    imap_append_free(append);
+    check_next_command(&client, false);
+    imap_client_end(&client);
+}
+
 static void test_cut_in_the_middle(void **state)
 {
     static const char *const script[] = {"C: APPEND \"a\" () {3000000+}", "C* 1000", "bye", NULL};
@@ -410,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_big_message),
         cmocka_unit_test(test_refused_in_the_middle),
+        cmocka_unit_test(test_refused_between_messages),
         cmocka_unit_test(test_cut_in_the_middle),
         cmocka_unit_test(test_exactly_the_announced_bytes),
         cmocka_unit_test(test_given_up),
