@@ -162,6 +162,8 @@ def marks_of(production, mailbox):
     connection.noop()
     found = []
     for line in connection.list()[1]:
+        if re.search(rb"\\no(select|nexistent)\b", line.lower()):
+            continue
         name = line.decode().rsplit(" ", 1)[1].strip('"')
         text = connection.status(name, "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)")[1][0].decode()
         figures = dict(re.findall(r"([A-Z]+) (\d+)", text.rsplit("(", 1)[1]))
