@@ -5,6 +5,7 @@
 #include "imap/imap_append.h"
 #include "imap_client.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <setjmp.h>
@@ -407,6 +408,29 @@ static void test_given_up(void **state)
     imap_client_end(&client);
 }
 
+/* While the server waits for us its silence is no fault of its own; once it has all, it is. */
+static void test_whose_silence(void **state)
+{
+    static const char *const script[] = {"C: APPEND \"a\" () {3+}", "c: abc\r\n", NULL};
+    struct imap_client client;
+    struct imap_flags none = {0};
+    struct err err = {0};
+    (void)state;
+    imap_client_log_in(&client, "LITERAL+", script);
+    client.site.imap.answer_seconds = 1;
+    struct imap_append *append = imap_append_begin(client.session, "a");
+    assert_int_equal(imap_append_message(append, &none, NULL, 3, &err), 0);
+    assert_true(give_bytes(&client, append, "a", 1));
+    for (int64_t end_ms = clock_boot_ms() + 1300; clock_boot_ms() < end_ms;)
+        assert_true(imap_client_run(&client));
+    assert_int_equal(imap_session_state(client.session), IMAP_SESSION_READY);
+    assert_true(give_bytes(&client, append, "bc", 2));
+    assert_int_equal(finish(&client, append, &err), IMAP_APPEND_UNKNOWN);
+    assert_string_equal(err.text, SITE "the server was silent for 1 s (imap.answer_seconds)");
+    imap_append_free(append);
+    imap_client_end(&client);
+}
+
 /* What comes after an APPEND waits until it is written. */
 static void test_nothing_comes_between(void **state)
 {
@@ -439,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_cut_in_the_middle),
         cmocka_unit_test(test_exactly_the_announced_bytes),
         cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_whose_silence),
         cmocka_unit_test(test_nothing_comes_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
