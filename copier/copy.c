@@ -193,7 +193,8 @@ static void join_listing(struct target_messages *whole, struct target_messages *
 static int list_from(struct pass *pass, uint32_t first_uid, struct err *err)
 {
     struct target_messages newer = {0};
-    if (target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &newer, err) != 0)
+    if (target_folder_fix_uids(pass->turn->target, pass->folder->target_name, err) != 0 ||
+        target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &newer, err) != 0)
         return -1;
     join_listing(&pass->target, &newer, first_uid);
     pass->target_listed |= first_uid == 1;

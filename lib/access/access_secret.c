@@ -1,7 +1,7 @@
 /*
- * The secrets of the sites that this process was asked to enter, each read when it is first needed (in whichever program
- * uses lib/access) and kept in memory only. A site whose login gate is closed has its file read again at every try, so
- * that a corrected password works without telling anybody.
+ * The secrets of the sites that this process was asked to enter (in whichever program uses lib/access), kept in memory
+ * only. The file is read for every login: a corrected password works without telling anybody, and no process spends one of
+ * the site's few tries on the former one. A file that cannot be read now leaves the secret as it was.
  */
 #include "access/access_private.h"
 
@@ -50,36 +50,56 @@ static int explain(const struct config_site *site, struct err *err)
         site->name, cause.text);
 }
 
-const struct secret *access_secret_get(struct access *access, const struct config_site *site,
-                                       uint64_t *version_out, struct err *err)
+static struct secret *read_file(const struct config_site *site, uint64_t *version_out, struct err *err)
+{
+    if (site->trusted_password_file != NULL)
+        return secret_read(site->trusted_password_file, version_out, err);
+    err_set(err, ERR_SITE, ERR_RETRY_LATER, "no trusted_server.password_file is configured");
+    return NULL;
+}
+
+static struct access_secret *find(struct access *access, const char *site)
 {
     struct access_secret *entry = access->secrets;
 
-    while (entry != NULL && !str_equal(entry->site, site->name))
+    while (entry != NULL && !str_equal(entry->site, site))
         entry = entry->next;
-    if (entry == NULL) {
-        uint64_t version = 0;
-        struct err cause = {0};
-        struct secret *secret = NULL;
+    return entry;
+}
 
-        if (site->trusted_password_file == NULL)
-            err_set(&cause, ERR_SITE, ERR_RETRY_LATER, "no trusted_server.password_file is configured");
-        else
-            secret = secret_read(site->trusted_password_file, &version, &cause);
-        if (secret == NULL) {
-            if (err != NULL) {
-                *err = cause;
-                explain(site, err);
-            }
-            return NULL;
+static struct access_secret *keep(struct access *access, const char *site, struct secret *secret,
+                                  uint64_t version)
+{
+    struct access_secret *entry = mem_new(sizeof(*entry));
+
+    access_secret_forget(access, site);
+    entry->site = str_copy(site);
+    entry->secret = secret;
+    entry->version = version;
+    entry->next = access->secrets;
+    access->secrets = entry;
+    return entry;
+}
+
+const struct secret *access_secret_get(struct access *access, const struct config_site *site,
+                                       uint64_t *version_out, struct err *err)
+{
+    struct access_secret *entry = find(access, site->name);
+    uint64_t version = 0;
+    struct err cause = {0};
+    struct secret *secret = read_file(site, &version, &cause);
+
+    if (secret == NULL && entry == NULL) {
+        if (err != NULL) {
+            *err = cause;
+            explain(site, err);
         }
-        entry = mem_new(sizeof(*entry));
-        entry->site = str_copy(site->name);
-        entry->secret = secret;
-        entry->version = version;
-        entry->next = access->secrets;
-        access->secrets = entry;
+        return NULL;
     }
+    if (secret != NULL && (entry == NULL || entry->version != version))
+        entry = keep(access, site->name, secret, version);
+    else
+        secret_free(secret);
     *version_out = entry->version;
     return entry->secret;
 }

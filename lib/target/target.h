@@ -3,7 +3,7 @@
  * implementation now: an IMAP site (target_imap.c).
  *
  * Errors are those of imap_session.h with side ERR_SIDE_TARGET. Nothing here decides anything: the copier says what to
- * append, mark or remove. A folder is never CLOSEd, and SELECTed only to STORE or EXPUNGE.
+ * append, mark or remove. A folder is never CLOSEd, and SELECTed only to STORE or EXPUNGE, or to have its UIDs last.
  */
 #ifndef MIRROR_TARGET_TARGET_H
 #define MIRROR_TARGET_TARGET_H
@@ -49,6 +49,9 @@ const struct target_message *target_messages_find(const struct target_messages *
 /* EXAMINEs; messages with UID >= first_uid (1: the whole folder). A whole listing that disagrees with EXISTS fails. */
 int target_folder_look(struct target *target, const char *name, uint32_t first_uid,
                        struct target_messages *messages_out, struct err *err);
+/* After APPENDs whose UIDs were not told, before they are looked for: SELECTs, since there are servers (mailutils 3.15)
+ * that deal new messages another UID at each EXAMINE until the folder was opened for writing. */
+int target_folder_fix_uids(struct target *target, const char *name, struct err *err);
 /* Just these UIDs (ascending). Those gone are left out. */
 int target_folder_fetch(struct target *target, const char *name, const uint32_t *uids, size_t count,
                         struct target_messages *messages_out, struct err *err);

@@ -1,6 +1,6 @@
 /*
  * The target as an IMAP site. Runs in the copier. Folders are known under neutral names; the list taken at the start
- * of a turn gives the server's own spelling. All reading is under EXAMINE: SELECT is sent only to STORE or EXPUNGE, and
+ * of a turn gives the server's own spelling. All reading is under EXAMINE: SELECT is sent only to change something, and
  * CLOSE never (it would expunge others' messages).
  */
 #include "target/target.h"
@@ -228,6 +228,14 @@ out:
         return 0;
     target_messages_fini(messages_out);
     return blame(err);
+}
+
+int target_folder_fix_uids(struct target *target, const char *name, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    int result = open_folder(target, name, true, &status, err);
+    imap_folder_status_fini(&status);
+    return result;
 }
 
 int target_folder_fetch(struct target *target, const char *name, const uint32_t *uids, size_t count,

@@ -10,7 +10,10 @@ What it really does, tried one by one (a target must be mirrored correctly all t
 - APPEND stores **no flags at all**, whatever it was given; STORE afterwards keeps system flags.
 - The date given to APPEND is checked and then ignored: INTERNALDATE is the Date header, without one the time of
   arrival. Zones east of about +1000 are refused: NO "Invalid date/time format".
-- A refused APPEND uses a UID up. UIDs otherwise are kept, also over sessions and EXPUNGE; UIDVALIDITY too.
+- A refused APPEND uses a UID up. The newest message has another UID at each EXAMINE, until a SELECT makes it last; then
+  UIDs are kept, also over sessions and EXPUNGE. UIDVALIDITY is another one after an APPEND, a second or more later.
+- Messages of one second get their UIDs in an order of its own (by file name, microseconds without leading zeros).
+- A set of UIDs with commas is answered BAD if one of them is not there; a range is not.
 - A selected folder is a snapshot: what others (or our own APPEND) bring is seen after selecting it again, NOOP
   tells nothing.
 - `UID SEARCH UID 3:*` finds nothing; `3:9`, `UID SEARCH ALL` and `UID FETCH 3:*` are right.
