@@ -9,8 +9,8 @@ COPY . .
 RUN cmake -S . -B /build -G Ninja -DMM_TESTS=OFF && cmake --build /build && cmake --install /build --prefix /out --strip
 
 FROM debian:bookworm-slim
-RUN --mount=type=bind,source=scripts/packages,target=/packages \
-    /packages runtime && rm -rf /var/lib/apt/lists/* /var/lib/mysql \
+COPY scripts/packages /tmp/packages
+RUN /tmp/packages runtime && rm -rf /tmp/packages /var/lib/apt/lists/* /var/lib/mysql \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/message-mirror --shell /usr/sbin/nologin mirror \
     && install -d -m 0700 -o mirror -g mirror /var/lib/message-mirror
 COPY --from=build /out/bin/ /usr/local/bin/
