@@ -128,6 +128,23 @@ def sessions_of(server, mailbox):
     return [(sent, got) for name, sent, got in server.rawlogs() if set(re.findall(r"\d+", name)) & pids]
 
 
+def sessions_at_once(server, mailboxes):
+    """The most sessions that some mailboxes had at one time, from the first to the last stamp of each record: the answer
+    to LOGOUT is the last, so a session that follows it does not overlap."""
+    text = (server.root / "info.log").read_text(errors="replace")
+    pids = set(re.findall(rf"Login: user=<(?:{'|'.join(map(re.escape, mailboxes))})>.*?mpid=(\d+)", text))
+    steps = []
+    for path in (server.root / "rawlog").glob("*.out"):
+        stamps = [float(stamp) for stamp in re.findall(rb"(?m)^(\d+\.\d{6}) ", path.read_bytes())]
+        if stamps and set(re.findall(r"\d+", path.stem)) & pids:
+            steps += [(stamps[0], 1), (stamps[-1], -1)]
+    now = most = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most
+
+
 # --- production, before and after (I1) ---
 
 def message_files(server):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
-                      listeners, message_files, read_mailbox, shown, site)
+                      listeners, message_files, read_mailbox, sessions_at_once, shown, site)
 from standin.dovecot import Dovecot
 from standin.imap4d import Imap4d
 from standin.proxy import Filter
@@ -104,8 +104,13 @@ def catch_up(world, route, mailbox, exit=0):
 
 
 def quiet_pass(product, mailboxes, *servers, exit=0):
-    """A look and a whole pass over each mailbox; nothing may be written anywhere (I7)."""
-    content, changes = product.content(), Changes(*(server for server in servers if isinstance(server, Dovecot)))
+    """A look and a whole pass over each mailbox; nothing may be written anywhere (I7).
+
+    imap4d keeps no record but its files; and since its UIDVALIDITY is another one some time after an APPEND, messages are
+    identified again then, which our own tables show."""
+    poor = [server for server in servers if isinstance(server, Imap4d)]
+    changes = Changes(*(server for server in servers if isinstance(server, Dovecot)))
+    content, files = product.content(), [message_files(server) for server in poor]
     commands = [len(changing_commands(server)) for server in changes.servers]
     done = [int(product.mirror(mailbox, route)["done_seq"]) for mailbox, route in mailboxes]
     product.sync(*[mailbox for mailbox, _ in mailboxes], exit=exit)
@@ -113,7 +118,8 @@ def quiet_pass(product, mailboxes, *servers, exit=0):
     assert changes.now() == []
     assert [changing_commands(server)[count:] for server, count in zip(changes.servers, commands)] == [
         [] for _ in changes.servers]
-    assert product.content() == content
+    assert [message_files(server) for server in poor] == files
+    assert poor or product.content() == content
 
 
 @pytest.mark.parametrize("route", ["dr", "dr2"])
@@ -222,28 +228,16 @@ def test_a_sites_limits_hold_over_all_workers(world, say):
                            "GROUP BY site_id")
         most = max([most, *(int(row[0]) for row in rows)])
     assert waiter.returncode == 0, waiter.communicate()
-    assert_equal(world.maildir, world.mdbox, *numbers)
     assert 1 < most <= SESSIONS
     for server, log in logs.items():
         lines = log.read_bytes()[marks[server]:].decode("utf-8", "replace").splitlines()
-        peak, logins = sessions_at_once(lines), [line.split()[0] for line in lines if "Login: user=<49" in line]
-        # Dovecot writes down the end of a session a moment after it answered LOGOUT.
-        assert peak <= SESSIONS + 1, peak
+        peak, logins = sessions_at_once(server, numbers), [line.split()[0] for line in lines if "Login: user=<49" in line]
+        assert 1 <= peak <= SESSIONS, peak
+        # Evenly spaced ones: a second of the clock may hold one more.
         assert max(logins.count(second) for second in logins) <= LOGINS_PER_SECOND + 1, logins
         say(f"{len(logins)} logins, {peak} sessions at once, {max(logins.count(second) for second in logins)} "
             f"logins in one second (allowed: {SESSIONS} and {LOGINS_PER_SECOND})")
-
-
-def sessions_at_once(lines):
-    """The most sessions of the mailboxes 49.., by the server's log."""
-    now = most = 0
-    for line in lines:
-        if "Login: user=<49" in line:
-            now += 1
-            most = max(most, now)
-        elif re.search(r"imap\(49\d+\)<.*: (Disconnected|Connection closed|Logged out)", line):
-            now -= 1
-    return most
+    assert_equal(world.maildir, world.mdbox, *numbers)
 
 
 def test_a_wrong_secret_stops_the_site_after_three_tries(world):
@@ -289,7 +283,8 @@ def test_three_wrong_mailboxes_stop_nothing(world):
 
 def test_nothing_was_complained_about_without_reason(world):
     """Last: the log holds only the warnings that these tests provoke."""
-    expected = ("site=locked", "site locked", "route=picky", "site picky", "route=locked", "does not keep a flag")
+    expected = ("site=locked", "site locked", "route=picky", "site picky", "route=locked", "does not keep a flag",
+                "UIDs count no more.*route=poor")
     assert world.product.complaints(*expected) == []
     for server in world.servers:
         if isinstance(server, Dovecot):
