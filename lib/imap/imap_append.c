@@ -61,15 +61,15 @@ static void take_uids(struct imap_append *append, const char *code)
 }
 
 /* The command is written to its end, or given up: what comes next may follow. */
-static void leave_turn(struct imap_append *append, bool with_filler)
+static void leave_turn(struct imap_append *append, bool owes_end, uint64_t filler_bytes)
 {
     struct imap_session *session = append->session;
     if (!append->in_turn)
         return;
     append->in_turn = false;
     session->append = NULL;
-    session->filler_bytes = with_filler ? append->left : 0;
-    session->pipeline.literal_open = with_filler;
+    session->filler_bytes = filler_bytes;
+    session->pipeline.literal_open = owes_end;
 }
 
 /* OK to half a command is an answer to nothing: what the server has now, a look will tell. */
@@ -95,8 +95,12 @@ static void on_done(void *context, int result, const char *code, const struct er
         append->outcome = IMAP_APPEND_DONE;
         take_uids(append, code);
     }
-    /* A NO in place of "+" ends the command; else the server goes on to its announced end. */
-    leave_turn(append, !append->awaiting);
+    /* A NO in place of "+" ends the command; else the server goes on to its announced end. A head that was not written
+     * yet announced nothing. */
+    if (buf_len(&append->heads) > 0)
+        leave_turn(append, true, 0);
+    else
+        leave_turn(append, !append->awaiting, append->awaiting ? 0 : append->left);
 }
 
 /* ---- writing ---- */
@@ -108,7 +112,7 @@ static void write_heads(struct imap_append *append)
         return;
     buf_clear(&append->heads);
     if (append->ended && !append->awaiting && buf_add_str(out, "\r\n") == 0)
-        leave_turn(append, false);
+        leave_turn(append, false, 0);
 }
 
 void imap_append_on_room(struct imap_append *append)

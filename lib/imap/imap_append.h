@@ -24,7 +24,7 @@ size_t imap_append_bytes(struct imap_append *append, const char *bytes, size_t l
 int imap_append_end(struct imap_append *append, struct err *err);
 enum imap_append_outcome { IMAP_APPEND_RUNNING, IMAP_APPEND_DONE, IMAP_APPEND_REFUSED, IMAP_APPEND_UNKNOWN };
 /* DONE: tagged OK; REFUSED: tagged NO or BAD (nothing was stored), or NO in place of "+"; UNKNOWN: the session died
- * after a byte of the command was sent (I3: look, do not repeat). err is filled for REFUSED and UNKNOWN. */
+ * before the answer (I3: look, do not repeat). err is filled for REFUSED and UNKNOWN. */
 enum imap_append_outcome imap_append_outcome(const struct imap_append *append, struct err *err);
 /* APPENDUID (RFC 4315): count of UIDs, 0 if none was told or UIDPLUS is off; uids_out[i] for message i. */
 size_t imap_append_uids(const struct imap_append *append, uint32_t *uidvalidity_out, uint32_t *uids_out,

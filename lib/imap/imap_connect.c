@@ -1,7 +1,7 @@
 /*
- * libcurl's part; see imap_connect.h. CURLOPT_CONNECT_ONLY on an imap:// URL ends after the login; curl_easy_recv() and
- * curl_easy_send() then carry our own protocol. The dialogue of the login is listened to through the debug callback,
- * since libcurl itself does not tell a server's words.
+ * libcurl's part; see imap_connect.h. CURLOPT_CONNECT_ONLY on an imap:// URL without a name ends after CAPABILITY;
+ * curl_easy_recv() and curl_easy_send() then carry our own protocol. The greeting and the capabilities are listened to
+ * through the debug callback, since libcurl itself does not tell a server's words.
  */
 #include "imap/imap_connect.h"
 
@@ -19,88 +19,39 @@ enum { TCP_GONE_MS = 30000, WORDS_BYTES = 512, CAPABILITY_BYTES = 4096, MAX_LINE
 
 struct imap_connect {
     CURL *easy;
-    char *secret; /* only until the login is over */
     char curl_words[CURL_ERROR_SIZE];
-    bool greeted, login_begun;
+    bool greeted;
     char greeting[WORDS_BYTES];
-    char last[WORDS_BYTES];              /* what the server said last */
-    char answer[WORDS_BYTES];            /* NO or BAD to the login, with its words */
-    char offered[CAPABILITY_BYTES];      /* CAPABILITY before the login */
-    char capabilities[CAPABILITY_BYTES]; /* and with or after it */
+    char last[WORDS_BYTES]; /* what the server said last */
+    char capabilities[CAPABILITY_BYTES];
 };
 
-/* ---- listening to the login ---- */
-
-void imap_connect_mask(char *text, const char *secret)
-{
-    size_t len = secret ? strlen(secret) : 0;
-    for (char *found = text; len > 0 && (found = strstr(found, secret)); found += len)
-        memset(found, '*', len);
-}
-
-/* libcurl's tags: a letter and digits. */
-static bool is_tag(const char *word, size_t len)
-{
-    return len >= 2 && word[0] >= 'A' && word[0] <= 'Z' && strspn(word + 1, "0123456789") >= len - 1;
-}
-
-static void take_capabilities(char words_out[CAPABILITY_BYTES], const char *words, size_t len)
-{
-    snprintf(words_out, CAPABILITY_BYTES, "%.*s", (int)(len < CAPABILITY_BYTES ? len : 0), words);
-}
-
-static void take_login_answer(struct imap_connect *connect, const char *answer)
-{
-    static const char code[] = "OK [CAPABILITY ";
-    if (strncasecmp(answer, "OK", 2) != 0)
-        str_into(connect->answer, sizeof(connect->answer), answer);
-    else if (strncasecmp(answer, code, sizeof(code) - 1) == 0)
-        take_capabilities(connect->capabilities, answer + sizeof(code) - 1,
-                          strcspn(answer + sizeof(code) - 1, "]"));
-}
+/* ---- listening ---- */
 
 static void take_line(struct imap_connect *connect, const char *line)
 {
     static const char untagged[] = "* CAPABILITY ";
-    size_t tag = strcspn(line, " ");
-    const char *rest = line[tag] ? line + tag + 1 : "";
+    const char *rest = line + strcspn(line, " ");
+    rest += strspn(rest, " ");
     str_into(connect->last, sizeof(connect->last), rest);
-    if (!connect->greeted) {
-        connect->greeted = true;
+    if (!connect->greeted)
         str_into(connect->greeting, sizeof(connect->greeting),
                  strncasecmp(rest, "OK ", 3) == 0 ? rest + 3 : rest);
-    } else if (connect->login_begun && is_tag(line, tag)) {
-        take_login_answer(connect, rest);
-    } else if (strncasecmp(line, untagged, sizeof(untagged) - 1) == 0) {
-        const char *words = line + sizeof(untagged) - 1;
-        take_capabilities(connect->login_begun ? connect->capabilities : connect->offered, words,
-                          strlen(words));
-    }
-}
-
-/* "A003 AUTHENTICATE PLAIN" */
-static bool begins_login(const char *line, size_t len)
-{
-    static const char word[] = " AUTHENTICATE";
-    const char *blank = memchr(line, ' ', len);
-    return blank && len - (size_t)(blank - line) >= sizeof(word) - 1 &&
-           strncasecmp(blank, word, sizeof(word) - 1) == 0;
+    else if (strncasecmp(line, untagged, sizeof(untagged) - 1) == 0)
+        str_into(connect->capabilities, sizeof(connect->capabilities), line + sizeof(untagged) - 1);
+    connect->greeted = true;
 }
 
 static int on_dialogue(CURL *easy, curl_infotype type, char *bytes, size_t len, void *context)
 {
-    struct imap_connect *connect = context;
     char line[MAX_LINE_BYTES];
     (void)easy;
-    if (type == CURLINFO_HEADER_OUT)
-        connect->login_begun |= begins_login(bytes, len);
     if (type != CURLINFO_HEADER_IN)
         return 0;
     while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
         len--;
     snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line) - 1), bytes);
-    imap_connect_mask(line, connect->secret);
-    take_line(connect, line);
+    take_line(context, line);
     return 0;
 }
 
@@ -170,22 +121,6 @@ static void set_limits(CURL *easy, const struct config_imap *imap)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 
-/* Without a name libcurl logs nobody in. */
-static void set_login(CURL *easy, const struct imap_session_params *params)
-{
-    curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN");
-    if (!str_equal(params->site->login, "sasl-plain"))
-        return;
-    curl_easy_setopt(easy, CURLOPT_USERNAME, params->site->trusted_name);
-    curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(params->password));
-    curl_easy_setopt(easy, CURLOPT_SASL_AUTHZID, params->mailbox);
-}
-
-static bool is_disabled(const struct config_site *site, enum imap_capability_id id)
-{
-    return imap_capability_parse(imap_capability_name(id), &site->imap.disable_capabilities) == 0;
-}
-
 struct imap_connect *imap_connect_new(const struct imap_session_params *params, void *owner, struct err *err)
 {
     const struct config_imap *imap = &params->site->imap;
@@ -198,13 +133,12 @@ struct imap_connect *imap_connect_new(const struct imap_session_params *params, 
     }
     connect = mem_new(sizeof(*connect));
     connect->easy = easy;
-    connect->secret = str_copy(secret_reveal(params->password));
     set_url(easy, imap);
     set_tls(easy, imap);
     set_route(easy, imap);
     set_limits(easy, imap);
-    set_login(easy, params);
-    curl_easy_setopt(easy, CURLOPT_SASL_IR, is_disabled(params->site, IMAP_CAP_SASL_IR) ? 0L : 1L);
+    /* No name, and no mechanism that does without one (EXTERNAL): libcurl logs nobody in. */
+    curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN");
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)IMAP_CONNECT_READ_BYTES);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "imap,imaps");
@@ -217,20 +151,11 @@ struct imap_connect *imap_connect_new(const struct imap_session_params *params, 
     return connect;
 }
 
-static void forget_secret(struct imap_connect *connect)
-{
-    if (connect->secret)
-        explicit_bzero(connect->secret, strlen(connect->secret));
-    free(connect->secret);
-    connect->secret = NULL;
-}
-
 void imap_connect_free(struct imap_connect *connect)
 {
     if (!connect)
         return;
     curl_easy_cleanup(connect->easy);
-    forget_secret(connect);
     free(connect);
 }
 
@@ -265,16 +190,6 @@ bool imap_connect_is_greeted(const struct imap_connect *connect)
     return connect->greeted;
 }
 
-/* RFC 5530: these say that the login could not be tried, or not now. */
-bool imap_connect_is_refusal(const char *code)
-{
-    static const char *const not_now[] = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "PRIVACYREQUIRED"};
-    for (size_t i = 0; i < sizeof(not_now) / sizeof(not_now[0]); i++)
-        if (strncasecmp(code, not_now[i], strlen(not_now[i])) == 0)
-            return false;
-    return true;
-}
-
 static const struct {
     CURLcode code;
     const char *advice; /* after "what happened" in libcurl's words */
@@ -304,46 +219,15 @@ static const char *advice_for(CURLcode code)
     return "";
 }
 
-static int explain_login(const struct imap_connect *connect, bool *refused_out, struct err *err)
-{
-    const char *code = strchr(connect->answer, '[');
-    if (code && !imap_connect_is_refusal(code + 1))
-        return err_set(err, ERR_SITE, ERR_RETRY_LATER, "login not possible now: %s", connect->answer);
-    *refused_out = true;
-    return err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "login refused: %s", connect->answer);
-}
-
-static int explain(const struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err)
+int imap_connect_end(const struct imap_connect *connect, CURLcode code, struct err *err)
 {
     const char *words = connect->curl_words[0] ? connect->curl_words : curl_easy_strerror(code);
-    if (connect->answer[0])
-        return explain_login(connect, refused_out, err);
-    if (code == CURLE_LOGIN_DENIED)
-        return err_set(
-            err, ERR_SITE, ERR_RETRY_LATER,
-            "the server offers no login of this form on this connection (LOGINDISABLED or no AUTH=PLAIN): "
-            "set imap.tls, or another form of login");
-    if (connect->greeted && connect->last[0] && advice_for(code)[0] == 0)
+    if (code == CURLE_OK)
+        return 0;
+    if (connect->last[0] && advice_for(code)[0] == 0)
         return err_set(err, ERR_SITE, ERR_RETRY_LATER, "connecting failed: %s; the server's last words: %s",
                        words, connect->last);
     return err_set(err, ERR_SITE, ERR_RETRY_LATER, "connecting failed: %s%s", words, advice_for(code));
-}
-
-int imap_connect_end(struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err)
-{
-    forget_secret(connect);
-    *refused_out = false;
-    return code == CURLE_OK ? 0 : explain(connect, code, refused_out, err);
-}
-
-int imap_connect_check_login(const struct imap_connect *connect, struct err *err)
-{
-    if (!strcasestr(connect->offered, "LOGINDISABLED"))
-        return 0;
-    return err_set(
-        err, ERR_SITE, ERR_RETRY_LATER,
-        "the server allows no LOGIN on this connection (LOGINDISABLED): set imap.tls to starttls or always, "
-        "or login to sasl-plain");
 }
 
 const char *imap_connect_greeting(const struct imap_connect *connect)

@@ -1,7 +1,6 @@
 /*
- * Connecting, by libcurl: TCP, proxy, TLS, STARTTLS, CAPABILITY, and the login where its form is sasl-plain (LOGIN is the
- * session's own); then the two ends of a byte stream. What the server said meanwhile is kept, masked where it repeats
- * the secret (I8). libcurl stays inside.
+ * Connecting, by libcurl: TCP, proxy, TLS, STARTTLS, CAPABILITY; then the two ends of a byte stream. libcurl stays
+ * inside, and never sees the secret: the login is the session's own.
  *
  * The process must ignore SIGPIPE. Nothing here blocks.
  */
@@ -29,18 +28,11 @@ int imap_connect_fd(struct imap_connect *connect);
 
 /* Has the server said anything yet? */
 bool imap_connect_is_greeted(const struct imap_connect *connect);
-/* libcurl is done: 0 connected (and logged in); -1 and why. `*refused_out`: the login itself was refused. */
-int imap_connect_end(struct imap_connect *connect, CURLcode code, bool *refused_out, struct err *err);
-/* As NO or BAD to a login, with its code: is it the name or the secret that was refused (as against "too busy")? */
-bool imap_connect_is_refusal(const char *code);
-
-/* May LOGIN be sent (no LOGINDISABLED)? -1 and what to do about it. */
-int imap_connect_check_login(const struct imap_connect *connect, struct err *err);
-/* Some servers repeat the command that they refuse: puts stars in place of the secret. */
-void imap_connect_mask(char *text, const char *secret);
+/* libcurl is done: 0 connected; -1 and why (ERR_SITE). */
+int imap_connect_end(const struct imap_connect *connect, CURLcode code, struct err *err);
 
 const char *imap_connect_greeting(const struct imap_connect *connect); /* without "* OK"; borrowed */
-/* The words of CAPABILITY told with or after the login, "" if none were; borrowed. */
+/* The words of the last CAPABILITY before the login, "" if none were told; borrowed. */
 const char *imap_connect_capabilities(const struct imap_connect *connect);
 
 /* How many bytes; 0: none just now; -1: the connection is gone (ERR_SITE). */

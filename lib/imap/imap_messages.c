@@ -26,6 +26,17 @@ static void on_done(struct answer *answer, int result, const struct err *err)
     answer->err = *err;
 }
 
+/* A command that could not even be sent answers nothing; that must not look like "no messages". */
+static bool is_sent(struct answer *answer, const struct imap_command *command)
+{
+    struct err err;
+    if (command)
+        return true;
+    err_set(&err, ERR_MAILBOX, ERR_RETRY_LATER, "the connection takes no more commands");
+    on_done(answer, -1, &err);
+    return false;
+}
+
 static int wait_for(struct imap_session *session, struct answer *answer, struct err *err)
 {
     if (imap_session_wait(session, err) != 0)
@@ -192,7 +203,8 @@ int imap_messages_fetch(struct imap_session *session, const char *set, const cha
 {
     struct fetching fetching = {.messages = messages};
     struct imap_handlers handlers = {.context = &fetching, .on_fetch = on_fetch, .on_done = on_fetch_done};
-    imap_session_send(session, &handlers, "UID FETCH %s (UID %s)%s", set, items, modifier);
+    is_sent(&fetching.answer,
+            imap_session_send(session, &handlers, "UID FETCH %s (UID %s)%s", set, items, modifier));
     return end_fetching(session, &fetching, err);
 }
 
@@ -204,7 +216,8 @@ int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids,
     char set[IMAP_UIDS_SET_BYTES];
     for (size_t i = 0; i < count;) {
         i += imap_uids_format(uids + i, count - i, set);
-        if (!imap_session_send(session, &handlers, "UID FETCH %s (UID %s)", set, items))
+        if (!is_sent(&fetching.answer,
+                     imap_session_send(session, &handlers, "UID FETCH %s (UID %s)", set, items)))
             break;
     }
     return end_fetching(session, &fetching, err);
@@ -242,7 +255,8 @@ int imap_messages_search_all(struct imap_session *session, struct imap_uids *uid
     struct imap_handlers handlers = {
         .context = &searching, .on_search = on_search, .on_done = on_search_done};
     bool esearch = imap_session_has(session, IMAP_CAP_ESEARCH);
-    imap_session_send(session, &handlers, "%s", esearch ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL");
+    is_sent(&searching.answer, imap_session_send(session, &handlers, "%s",
+                                                 esearch ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL"));
     if (wait_for(session, &searching.answer, err) != 0)
         return -1;
     if (searching.too_many)
@@ -300,7 +314,7 @@ int imap_messages_body_digest(struct imap_session *session, uint32_t uid, struct
                                      .on_body_end = on_body_end,
                                      .on_done = on_body_done};
     int result;
-    imap_session_send(session, &handlers, "UID FETCH %u (UID BODY.PEEK[])", uid);
+    is_sent(&digesting.answer, imap_session_send(session, &handlers, "UID FETCH %u (UID BODY.PEEK[])", uid));
     result = wait_for(session, &digesting.answer, err);
     *found_out = result == 0 && digesting.found;
     digest_end(digesting.digest, pair_out);

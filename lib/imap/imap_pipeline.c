@@ -26,8 +26,9 @@ static const struct {
     const char *word;
     enum kind kind;
 } kinds[] = {
-    {"LOGIN", ALONE},     {"UID SEARCH", SEARCH}, {"SELECT", ALONE}, {"EXAMINE", ALONE}, {"UNSELECT", ALONE},
-    {"PROXYAUTH", ALONE}, {"CAPABILITY", ALONE},  {"ENABLE", ALONE}, {"LOGOUT", ALONE},
+    {"LOGIN", ALONE},   {"AUTHENTICATE", ALONE}, {"UID SEARCH", SEARCH}, {"SELECT", ALONE},
+    {"EXAMINE", ALONE}, {"UNSELECT", ALONE},     {"PROXYAUTH", ALONE},   {"CAPABILITY", ALONE},
+    {"ENABLE", ALONE},  {"LOGOUT", ALONE},
 };
 
 struct imap_command {
@@ -93,7 +94,7 @@ static void unlink_command(struct imap_pipeline *pipeline, struct imap_command *
         pipeline->streaming = NULL;
 }
 
-/* A LOGIN holds the secret. */
+/* A login holds the secret. */
 static void command_free(struct imap_command *command)
 {
     explicit_bzero(command->line, strlen(command->line));

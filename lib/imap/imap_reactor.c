@@ -163,15 +163,15 @@ static void run_libcurl(struct imap_reactor *reactor)
 /* Returns whether there is nothing to do now but wait. */
 static bool flush_all(struct imap_reactor *reactor)
 {
-    bool moved = false, ended = false, paused = false;
+    bool moved = false, ended = false, appending = false;
     for (struct imap_session *session = reactor->sessions; session; session = session->next) {
         int flushed = imap_session_flush(session);
         moved |= flushed > 0;
         ended |= flushed < 0;
-        paused |= session->paused;
+        appending |= session->append != NULL;
     }
-    /* Where bytes went, there may be room again for what a callback could not take. */
-    return !ended && !(moved && paused);
+    /* Where bytes went, there is room again for whoever gives an APPEND's. */
+    return !ended && !(moved && appending);
 }
 
 bool imap_reactor_run(struct imap_reactor *reactor, struct pollfd *extra, size_t extra_count, int timeout_ms)

@@ -325,7 +325,7 @@ void imap_session_connected(struct imap_session *session, CURLcode code)
     struct err err = {0};
     session->fd = imap_connect_fd(session->connect);
     session->progress_ms = clock_boot_ms();
-    if (imap_connect_end(session->connect, code, &session->refused, &err) != 0) {
+    if (imap_connect_end(session->connect, code, &err) != 0) {
         imap_session_die(session, &err);
         return;
     }

@@ -1,11 +1,12 @@
 /*
- * From a login that libcurl carried out to a session that is READY: the mailbox (PROXYAUTH), the capabilities where the
- * login did not tell them, ID and ENABLE where offered. See the phases in imap_session_private.h.
+ * From a connection to a session that is READY: the login, the mailbox (PROXYAUTH), the capabilities where the login did
+ * not tell them, ID and ENABLE where offered. See the phases in imap_session_private.h.
  */
 #include "imap/imap_session_private.h"
 
 #include "base/str.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,9 +16,9 @@ enum { MAX_LOGIN_BYTES = 1200 };
 /* What the version of the program is known as to the server's log. */
 #define OUR_ID "ID (\"name\" \"Message Mirror\" \"version\" \"" MM_VERSION "\")"
 
-static bool is_proxyauth(const struct imap_session *session)
+static bool is_form(const struct imap_session *session, const char *form)
 {
-    return str_equal(session->site->login, "proxyauth");
+    return str_equal(session->site->login, form);
 }
 
 /* ---- ID and ENABLE ---- */
@@ -94,26 +95,36 @@ static void ask_capabilities(struct imap_session *session)
     imap_session_add(session, &handlers, &extras, str_copy("CAPABILITY"));
 }
 
-static void go_on(struct imap_session *session)
+/* ---- the login ---- */
+
+/* RFC 5530: these say that the login could not be tried, or not now; it is neither the name nor the secret. */
+static bool is_refusal(const char *code)
 {
-    if (session->capabilities_told)
-        say_hello(session);
-    else
-        ask_capabilities(session);
+    static const char *const not_now[] = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "PRIVACYREQUIRED"};
+    for (size_t i = 0; i < sizeof(not_now) / sizeof(not_now[0]); i++)
+        if (str_equal_nocase(code, not_now[i]))
+            return false;
+    return true;
 }
 
-/* ---- LOGIN and PROXYAUTH ---- */
+/* Some servers repeat the command that they refuse (I8). */
+static void mask(char *text, const char *secret)
+{
+    size_t len = strlen(secret);
+    for (char *found = text; len > 0 && (found = strstr(found, secret)); found += len)
+        memset(found, '*', len);
+}
 
 /* `err` reads "LOGIN: NO [CODE] words". */
 static void refuse(struct imap_session *session, const char *code, const struct err *err)
 {
     const char *words = strchr(err->text, ':');
     struct err refusal;
-    session->refused = imap_connect_is_refusal(code);
-    err_set(&refusal, session->refused ? ERR_MAILBOX : ERR_SITE, ERR_RETRY_LATER, "%s:%s",
-            session->refused ? "login refused" : "login not possible now", words ? words + 1 : "");
+    session->refused = is_refusal(code);
+    err_set(&refusal, session->refused ? ERR_MAILBOX : ERR_SITE, ERR_RETRY_LATER, "%s%s",
+            session->refused ? "login refused" : "login not possible now", words ? words : "");
     if (session->password)
-        imap_connect_mask(refusal.text, secret_reveal(session->password));
+        mask(refusal.text, secret_reveal(session->password));
     imap_session_doom(session, &refusal);
 }
 
@@ -150,16 +161,20 @@ static void on_login_done(void *context, int result, const char *code, const str
     session->password = NULL;
     if (strncasecmp(code, capability, sizeof(capability) - 1) == 0)
         take_capabilities(session, code + sizeof(capability) - 1);
-    if (is_proxyauth(session))
+    if (is_form(session, "proxyauth"))
         ask_for_mailbox(session);
+    else if (session->capabilities_told)
+        say_hello(session);
     else
-        go_on(session);
+        ask_capabilities(session);
 }
+
+/* ---- its forms ---- */
 
 /* "{mailbox}*{trusted}" with both filled in; the configuration lets no other brace in. */
 static char *login_name(const struct imap_session *session)
 {
-    const char *form = is_proxyauth(session) ? "{trusted}" : session->site->login;
+    const char *form = is_form(session, "proxyauth") ? "{trusted}" : session->site->login;
     struct buf name;
     char *filled;
     buf_init(&name, MAX_LOGIN_BYTES);
@@ -179,8 +194,13 @@ static char *login_line(const struct imap_session *session, struct err *err)
 {
     char name[MAX_LOGIN_BYTES], secret[2 * MAX_LOGIN_BYTES], *line = NULL;
     char *filled = login_name(session);
-    if (imap_session_quote(filled, name, sizeof(name)) != 0 ||
-        imap_session_quote(secret_reveal(session->password), secret, sizeof(secret)) != 0)
+    if (strcasestr(imap_connect_capabilities(session->connect), "LOGINDISABLED"))
+        err_set(err, ERR_SITE, ERR_RETRY_LATER,
+                "the server allows no LOGIN on this connection (LOGINDISABLED): set imap.tls to starttls or "
+                "always, or "
+                "login to sasl-plain");
+    else if (imap_session_quote(filled, name, sizeof(name)) != 0 ||
+             imap_session_quote(secret_reveal(session->password), secret, sizeof(secret)) != 0)
         err_set(err, ERR_SITE, ERR_RETRY_NEVER, "the trusted server's name or password cannot be sent");
     else
         line = str_format("LOGIN %s %s", name, secret);
@@ -189,27 +209,64 @@ static char *login_line(const struct imap_session *session, struct err *err)
     return line;
 }
 
-static void log_in(struct imap_session *session)
+/* RFC 4616: mailbox NUL trusted server NUL secret, in base64. The caller frees. */
+static char *sasl_plain(const struct imap_session *session)
 {
-    const struct imap_handlers handlers = {.context = session, .on_done = on_login_done};
-    const struct imap_pipeline_extras extras = {.on_untagged = on_capability};
-    struct err err = {0};
-    char *line = imap_connect_check_login(session->connect, &err) == 0 ? login_line(session, &err) : NULL;
-    imap_session_enter(session, IMAP_PHASE_LOGIN);
-    if (line)
-        imap_session_add(session, &handlers, &extras, line);
-    else
-        imap_session_die(session, &err);
+    const char *secret = secret_reveal(session->password);
+    char *plain = str_format("%s%c%s%c%s", session->mailbox, 0, session->site->trusted_name, 0, secret);
+    size_t len = strlen(session->mailbox) + strlen(session->site->trusted_name) + strlen(secret) + 2;
+    char *encoded = mem_new(len * 4 / 3 + 8);
+    EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain, (int)len);
+    explicit_bzero(plain, len);
+    free(plain);
+    return encoded;
+}
+
+/* To the server's "+", where no initial response was sent. */
+static int on_challenge(void *context, const struct imap_response *response, struct err *err)
+{
+    struct imap_session *session = context;
+    char *encoded;
+    if (response->kind != IMAP_RESPONSE_CONTINUE)
+        return on_capability(context, response, err);
+    encoded = sasl_plain(session);
+    buf_add_str(&session->out, encoded);
+    buf_add_str(&session->out, "\r\n");
+    explicit_bzero(encoded, strlen(encoded));
+    free(encoded);
+    return 0;
+}
+
+static char *authenticate_line(const struct imap_session *session, struct err *err)
+{
+    const char *offered = imap_connect_capabilities(session->connect);
+    uint32_t usable = imap_capability_parse(offered, &session->site->imap.disable_capabilities);
+    char *encoded, *line;
+    if (!strcasestr(offered, "AUTH=PLAIN")) {
+        err_set(err, ERR_SITE, ERR_RETRY_LATER,
+                "the server offers no AUTH=PLAIN on this connection: set imap.tls, or another form of login");
+        return NULL;
+    }
+    if (!(usable & (UINT32_C(1) << IMAP_CAP_SASL_IR)))
+        return str_copy("AUTHENTICATE PLAIN");
+    encoded = sasl_plain(session);
+    line = str_format("AUTHENTICATE PLAIN %s", encoded);
+    explicit_bzero(encoded, strlen(encoded));
+    free(encoded);
+    return line;
 }
 
 void imap_session_greet(struct imap_session *session)
 {
-    const char *told = imap_connect_capabilities(session->connect);
-    if (!str_equal(session->site->login, "sasl-plain")) {
-        log_in(session);
-        return;
-    }
-    if (told[0])
-        take_capabilities(session, told);
-    go_on(session);
+    const struct imap_handlers handlers = {.context = session, .on_done = on_login_done};
+    const struct imap_pipeline_extras plain = {.on_untagged = on_challenge},
+                                      login = {.on_untagged = on_capability};
+    bool is_plain = is_form(session, "sasl-plain");
+    struct err err = {0};
+    char *line = is_plain ? authenticate_line(session, &err) : login_line(session, &err);
+    imap_session_enter(session, IMAP_PHASE_LOGIN);
+    if (line)
+        imap_session_add(session, &handlers, is_plain ? &plain : &login, line);
+    else
+        imap_session_die(session, &err);
 }

@@ -2,8 +2,8 @@
  * Inside of a session: what imap_session*.c, imap_append.c and imap_reactor.c share.
  *
  *   CONNECT --> LOGIN --> PROXYAUTH --> CAPABILITY --> HELLO --> READY
- *     (LOGIN but for sasl-plain, PROXYAUTH where that is the form; CAPABILITY if the login did not tell; ID and ENABLE
- *     where offered)
+ *     (LOGIN or AUTHENTICATE; PROXYAUTH where that is the form; CAPABILITY if the login did not tell; ID and ENABLE where
+ *     offered)
  *   any of them --> OVER
  */
 #ifndef MIRROR_IMAP_SESSION_PRIVATE_H
