@@ -10,6 +10,8 @@
 /* The date never changes: another one under a known UID is another message. */
 #define LOOKED_AT "FLAGS INTERNALDATE"
 
+enum { NEWEST = 10 };
+
 void source_view_fini(struct source_view *view)
 {
     imap_folder_status_fini(&view->status);
@@ -50,6 +52,19 @@ static int look_whole(struct imap_session *session, struct source_view *view, st
                    view->messages.count, exists);
 }
 
+/* The newest of those known before. A store that was restored has dealt their UIDs out again, and what it calls changed
+ * since then need not hold them. */
+static int look_at_newest(struct imap_session *session, const struct store_folder_marks *marks,
+                          struct imap_messages *messages, struct err *err)
+{
+    char set[32];
+    uint32_t next = marks->source_uidnext;
+    if (next < 2)
+        return 0;
+    snprintf(set, sizeof(set), "%" PRIu32 ":%" PRIu32, next > NEWEST ? next - NEWEST : 1, next - 1);
+    return imap_messages_fetch(session, set, LOOKED_AT, "", messages, err);
+}
+
 /* A message that vanished shows in no CHANGEDSINCE: only the count tells, then all UIDs are asked for. */
 static int look_for_changes(struct imap_session *session, const struct store_folder_marks *marks,
                             struct source_view *view, struct err *err)
@@ -57,7 +72,8 @@ static int look_for_changes(struct imap_session *session, const struct store_fol
     char modifier[64];
     snprintf(modifier, sizeof(modifier), " (CHANGEDSINCE %" PRIu64 ")", marks->source_highestmodseq);
     if (view->status.exists > 0 &&
-        imap_messages_fetch(session, "1:*", LOOKED_AT, modifier, &view->messages, err) != 0)
+        (imap_messages_fetch(session, "1:*", LOOKED_AT, modifier, &view->messages, err) != 0 ||
+         look_at_newest(session, marks, &view->messages, err) != 0))
         return -1;
     if (marks->source_exists + count_new(&view->messages, marks->source_uidnext) ==
         imap_session_exists(session))

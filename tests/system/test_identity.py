@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, read_mailbox,
-                      site, told)
+from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
+                      listeners, read_mailbox, site, told)
 from standin.dovecot import Dovecot
 from standin.product import Product, bin_directory
 from standin.voicemail import INBOX, Generator, Message
@@ -18,16 +18,21 @@ class World:
     """Two Dovecots that keep Maildirs, so that their files can be tampered with."""
 
     def __init__(self):
-        self.production = Dovecot(storage="maildir", delimiter="/")
-        self.target = Dovecot(storage="maildir", delimiter=".", extra="mail_max_keyword_length = 25\n")
+        self.ports = [free_port(), free_port()]
+        self.production = Dovecot(storage="maildir", delimiter="/", extra=listeners(self.ports[0]))
+        self.target = Dovecot(storage="maildir", delimiter=".", quota="100k",
+                              extra="mail_max_keyword_length = 25\nplugin {\n  quota_vsizes = yes\n}\n"
+                              + listeners(self.ports[1]))
         self.generator = Generator(41, scale=0.02)
 
     def __enter__(self):
         self.production.start()
         self.target.start()
         sites = {"production": site("production", self.production), "dr": site("dr", self.target)}
+        for name, server, port in zip(("old", "old-dr"), (self.production, self.target), self.ports):
+            sites[name] = site(name, server, port=port, disable_capabilities=["CONDSTORE"])
         secrets = {f"{name}.secret": self.production.password for name in sites}
-        self.product = Mirrored(sites, {"dr": ("production", "dr")}, secrets=secrets).start()
+        self.product = Mirrored(sites, {"dr": ("production", "dr"), "old": ("old", "old-dr")}, secrets=secrets).start()
         return self
 
     def __exit__(self, kind, *_):
@@ -38,11 +43,11 @@ class World:
     def tiny(self, *flags, **more):
         return self.generator.tiny(flags=flags, **more)
 
-    def mirrored(self, mailbox, count=5, folder=INBOX):
+    def mirrored(self, mailbox, count=5, folder=INBOX, route="dr"):
         """A mailbox with messages, equal on both sides; returns the messages, and the changes on the target since."""
         messages = [self.tiny(*(("\\Seen", "Urgent") if index % 2 else ())) for index in range(count)]
         self.production.fill(mailbox, {folder: messages})
-        self.product.add("dr", mailbox)
+        self.product.add(route, mailbox)
         self.product.sync(mailbox)
         assert_equal(self.production, self.target, mailbox)
         return messages, Changes(self.target)
@@ -178,22 +183,20 @@ def test_uidnext_gone_back_on_the_target(world):
 
 
 def test_uidnext_gone_back_on_production(world):
-    """As after a restore: a new message has the UID of an old one, and UIDNEXT may look as ever."""
+    """As after a restore: a new message has the UID of an old one, and UIDNEXT is higher than ever."""
     mailbox = "5122"
-    messages, changes = world.mirrored(mailbox)
+    _, changes = world.mirrored(mailbox)
     renumber(world.production, mailbox, without=[0])
-    fresh = world.tiny("\\Answered")
-    world.production.deliver(mailbox, "INBOX", fresh)
-    assert uids(world.production, mailbox) == [1, 2, 3, 4, 5]
+    world.production.deliver(mailbox, "INBOX", world.tiny("\\Answered"), world.tiny())
+    assert uids(world.production, mailbox) == [1, 2, 3, 4, 5, 6]
     change(world.production, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Flagged)")
     world.product.wait_mirror(lambda mirror: mirror["state"] == "equal" and mirror["messages"]["gone"] == 1, mailbox)
     world.product.sync(mailbox)
-    assert changes.of(mailbox) == 1
+    assert changes.of(mailbox) == 2
     found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
     assert found.startswith("NOT equal: 1 difference in") and "not on production" in found, found
     counted = world.product.counted(mailbox)
-    assert (counted["source"], counted["target"], counted["gone"], counted["foreign"]) == (5, 6, 1, 0)
-    assert len(messages) == 5
+    assert (counted["source"], counted["target"], counted["gone"], counted["foreign"]) == (6, 7, 1, 0)
 
 
 # --- what somebody does on the target ---
@@ -239,7 +242,33 @@ def test_what_was_marked_deleted_and_is_cleaned_up_there_is_not_copied_again(wor
     assert "gone from the target" in world.product.ctl("why", mailbox).out
 
 
-# --- keywords ---
+def test_a_verify_finds_what_nothing_shows(world):
+    """Without CONDSTORE a flag changed on the target changes no figure; a verify lists both sides, and it is put right."""
+    mailbox = "5134"
+    world.mirrored(mailbox, route="old")
+    change(world.target, mailbox, "INBOX", "STORE", "2", "-FLAGS", "(Urgent)")
+    result = world.product.ctl("verify", "--wait", mailbox)
+    assert result.exit == 1, result
+    world.product.wait_equal(world.production, world.target, mailbox)
+    assert world.product.ctl("verify", "--deep", "--wait", mailbox).exit == 0
+
+
+# --- what the target refuses ---
+
+def test_a_message_that_the_target_refuses(world):
+    """The mailbox is too small for it: the others are there, it is listed in the server's words, and not sent at every look."""
+    mailbox = "5140"
+    world.production.fill(mailbox, {INBOX: [world.tiny(), world.tiny(size=150000), world.tiny("\\Seen")]})
+    world.product.add("dr", mailbox)
+    world.product.sync(mailbox, exit=1)
+    assert world.product.counted(mailbox)["refused"] == 1
+    assert "OVERQUOTA" in world.product.ctl("why", mailbox).out
+    assert len(uids(world.target, mailbox)) == 2
+    count = len(changing_commands(world.target))
+    world.product.sync(mailbox, exit=1)
+    assert changing_commands(world.target)[count:] == []
+
+
 
 def test_a_keyword_that_the_target_refuses(world):
     """Not equal, by name; the message and its other keywords are there; it is not written again and again."""
@@ -278,5 +307,5 @@ def test_a_route_with_one_store_at_both_ends_is_refused(world):
 
 def test_nothing_was_complained_about_without_reason(world):
     # While its files are exchanged under its feet, the server may say less than it should.
-    expected = ("UIDs count no more", "does not keep a flag", "mailbox=5122", "mailbox=5121")
+    expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121")
     assert world.product.complaints(*expected) == []

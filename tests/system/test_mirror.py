@@ -47,7 +47,7 @@ class World:
         self.mdbox = Dovecot(storage="mdbox", delimiter=".", extra=listeners(*self.ports[1:]))
         self.mdbox_production = Dovecot(storage="mdbox", delimiter="/")
         self.maildir_target = Dovecot(storage="maildir", delimiter=".")
-        self.poor = Imap4d(["4731", "4732"])
+        self.poor = Imap4d(["4731", "4732", "4733"])
         self.servers = [self.maildir, self.mdbox, self.mdbox_production, self.maildir_target, self.poor]
         self.generator = Generator(31, scale=0.02)
 
@@ -182,6 +182,19 @@ def test_a_folder_renamed_on_production_is_renamed(world, route, mailbox):
     assert product.mirror(mailbox, route)["gone_folders"] == 0
     if changes:
         assert {event for _, event in changes.now()} == {"Mailbox renamed"}
+
+
+def test_what_a_target_alters_is_counted_and_not_copied_again(world):
+    """imap4d keeps the date of the Date header, or of the arrival, whatever it is given."""
+    product, mailbox = world.product, "4733"
+    world.maildir.deliver(mailbox, "INBOX", world.tiny(), world.generator.voicemail(mailbox, odd="no date"), world.tiny())
+    product.add("poor", mailbox)
+    product.sync(mailbox, exit=1)
+    assert_equal(world.maildir, world.poor, mailbox, ignore_dates=True, ignore_order=True)
+    assert product.mirror(mailbox, "poor")["state"] == "not equal"
+    assert product.counted(mailbox, "poor")["altered"] == 1
+    quiet_pass(product, [(mailbox, "poor")], world.maildir, world.poor, exit=1)
+    assert product.mirror(mailbox, "poor")["copied_messages"] == 3
 
 
 def test_a_name_that_the_other_side_cannot_hold(world):
