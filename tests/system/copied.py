@@ -157,9 +157,9 @@ class Steps:
 class SteppedTarget(Filter):
     """The copier's door to the target."""
 
-    def __init__(self, server, steps):
+    def __init__(self, server, steps, without=()):
         self.steps = steps
-        super().__init__(server.host, server.port)
+        super().__init__(server.host, server.port, without=without)
 
     def _one_command(self, line, stream, client, state):
         step = LASTING.match(line)
