@@ -23,6 +23,7 @@ struct copier {
     struct job_inbox jobs;
     struct bus_socket **results; /* one for each scanner */
     unsigned scanner_count;
+    bool busy; /* the last step did a turn */
     bool store_is_away;
     int64_t next_seen_boot_ms;
 };
@@ -93,7 +94,7 @@ static void note_store(struct copier *copier, bool away, const char *text)
     copier->store_is_away = away;
 }
 
-/* true if a turn was done: look for the next at once. */
+/* true if a turn was done: the next is looked for at once. */
 static bool work_once(struct copier *copier)
 {
     struct store_claim claim = {0};
@@ -128,15 +129,13 @@ static int step(void *state, struct err *err)
     struct copier *copier = state;
     struct pollfd fd = {.fd = bus_fd(copier->jobs.socket), .events = POLLIN};
     (void)err;
-    say_seen(copier, "waiting");
+    say_seen(copier, copier->busy ? "working" : "waiting");
     drain_jobs(copier);
-    while (!daemon_is_draining(copier->daemon) && work_once(copier)) {
-        say_seen(copier, "working");
-        drain_jobs(copier);
-    }
+    copier->busy = !daemon_is_draining(copier->daemon) && work_once(copier);
+    if (copier->busy)
+        return 0;
     daemon_tick(copier->daemon, "waiting");
-    if (!daemon_is_draining(copier->daemon))
-        daemon_wait(copier->daemon, &fd, 1, LOOK_EVERY_MS);
+    daemon_wait(copier->daemon, &fd, 1, LOOK_EVERY_MS);
     return 0;
 }
 

@@ -43,8 +43,8 @@ bool turn_tick(struct turn *turn)
     if (turn->lost.scope != ERR_NONE)
         return false;
     renew(turn);
-    if (access_renew(turn->tools->access, &err) != 0 && turn->lost.scope == ERR_NONE && err.scope == ERR_SITE)
-        turn->lost = err;
+    if (access_renew(turn->tools->access, &err) != 0 && err.scope != ERR_PROCESS)
+        turn->lost = err; /* the row of a session is gone: others may use its place already */
     return turn->lost.scope == ERR_NONE && turn_guard(turn, NULL) == 0;
 }
 
@@ -121,6 +121,18 @@ static int await_sides(struct turn *turn, struct err *err)
     }
 }
 
+/* The configuration compares names; two names may lead to one store. Its mirror would be called equal, and be worth
+ * nothing. */
+static int check_two_stores(const struct turn *turn, struct err *err)
+{
+    if (!imap_session_is_same_server(turn->source, access_session_imap(turn->target_session)))
+        return 0;
+    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER,
+                   "sites %s and %s are one store (%s and %s, port %u): correct the address of one",
+                   turn->route->from, turn->route->to, turn->route->from_site->imap.host,
+                   turn->route->to_site->imap.host, turn->route->to_site->imap.port);
+}
+
 static int open_sides(struct turn *turn, struct err *err)
 {
     turn->source_session = access_session_start(turn->tools->access, turn->route->from_site,
@@ -130,6 +142,8 @@ static int open_sides(struct turn *turn, struct err *err)
     if (await_sides(turn, err) != 0)
         return -1;
     turn->source = access_session_imap(turn->source_session);
+    if (check_two_stores(turn, err) != 0)
+        return -1;
     turn->target = target_open_imap(access_session_imap(turn->target_session), turn_guard, turn);
     if (imap_session_list(turn->source, true, &turn->source_list, err) != 0)
         return err_prefix(err, "list folders");

@@ -322,7 +322,8 @@ static void step_open(struct access_session *session)
 {
     if (imap_session_state(session->imap) == IMAP_SESSION_READY)
         return;
-    session->error = *imap_session_error(session->imap);
+    if (session->error.scope == ERR_NONE)
+        session->error = *imap_session_error(session->imap);
     fail(session);
 }
 
@@ -435,7 +436,10 @@ int access_session_renew(struct access_session *session, struct err *err)
             "site %s: the right to a session for mailbox %s ran out before it was renewed (this process was "
             "too slow)",
             session->site->name, session->mailbox);
-    fail(session);
+    /* Only cut: we may be inside a wait for this very session. */
+    if (session->imap != NULL)
+        imap_session_cut(session->imap);
+    session->session_id = 0;
     if (err != NULL)
         *err = session->error;
     return -1;

@@ -453,6 +453,9 @@ static void test_lost_row_fails_the_session(void **state)
     play.row_lost = true;
     assert_int_equal(access_renew(access, &err), -1);
     assert_int_equal(play.renewed, 2);
+    /* It may be waited for right now: cut, but not freed before it is polled. */
+    assert_int_equal(play.cut, 1);
+    assert_int_equal(play.freed, 0);
     assert_int_equal(access_session_poll(session), ACCESS_FAILED);
     assert_null(access_session_imap(session));
     access_session_free(session);
