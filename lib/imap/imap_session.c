@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     READ_BUDGET_BYTES = 512 * 1024,    /* then the others get their turn */
@@ -81,6 +82,23 @@ const struct err *imap_session_error(const struct imap_session *session)
 const char *imap_session_mailbox(const struct imap_session *session)
 {
     return session->mailbox;
+}
+
+static bool find_peer(const struct imap_session *session, struct sockaddr_storage *peer_out,
+                      socklen_t *len_out)
+{
+    *len_out = sizeof(*peer_out);
+    memset(peer_out, 0, sizeof(*peer_out));
+    return session->connect && !session->site->imap.proxy &&
+           getpeername(session->fd, (struct sockaddr *)peer_out, len_out) == 0;
+}
+
+bool imap_session_is_same_server(const struct imap_session *a, const struct imap_session *b)
+{
+    struct sockaddr_storage peer_a, peer_b;
+    socklen_t len_a, len_b;
+    return find_peer(a, &peer_a, &len_a) && find_peer(b, &peer_b, &len_b) && len_a == len_b &&
+           memcmp(&peer_a, &peer_b, len_a) == 0;
 }
 
 const char *imap_session_server_words(const struct imap_session *session)

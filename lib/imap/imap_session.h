@@ -44,6 +44,8 @@ void imap_session_cut(struct imap_session *session);
 
 bool imap_session_has(const struct imap_session *session, enum imap_capability_id id);
 const char *imap_session_mailbox(const struct imap_session *session);
+/* Did both reach one address and port, whatever names led there? Not told where a proxy is in between. */
+bool imap_session_is_same_server(const struct imap_session *a, const struct imap_session *b);
 /* The whole server as it introduced itself (greeting and ID), for the site's fingerprint; may be empty; borrowed. */
 const char *imap_session_server_words(const struct imap_session *session);
 

@@ -31,8 +31,10 @@ class World:
         sites = {"production": site("production", self.production), "dr": site("dr", self.target)}
         for name, server, port in zip(("old", "old-dr"), (self.production, self.target), self.ports):
             sites[name] = site(name, server, port=port, disable_capabilities=["CONDSTORE"])
+        sites["self"] = site("self", self.production, host="localhost")
         secrets = {f"{name}.secret": self.production.password for name in sites}
-        self.product = Mirrored(sites, {"dr": ("production", "dr"), "old": ("old", "old-dr")}, secrets=secrets).start()
+        routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "self": ("production", "self")}
+        self.product = Mirrored(sites, routes, secrets=secrets).start()
         return self
 
     def __exit__(self, kind, *_):
@@ -305,7 +307,19 @@ def test_a_route_with_one_store_at_both_ends_is_refused(world):
     assert done.returncode != 0 and "are one store" in done.stderr, (done.returncode, done.stderr)
 
 
+def test_two_names_of_one_store_are_found_out(world):
+    """The configuration cannot tell; where the connections lead does. A mirror of itself would always look equal."""
+    mailbox = "5151"
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    changes = Changes(world.production)
+    world.product.add("self", mailbox)
+    mirror = world.product.wait_mirror(lambda mirror: mirror["error"], mailbox, "self") and world.product.mirror(mailbox, "self")
+    assert "are one store" in mirror["error"]["text"] and mirror["state"] == "failing"
+    assert changes.now() == []
+
+
 def test_nothing_was_complained_about_without_reason(world):
     # While its files are exchanged under its feet, the server may say less than it should.
-    expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121")
+    expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121",
+                "are one store", "not encrypted.*site=self")
     assert world.product.complaints(*expected) == []
