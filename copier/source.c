@@ -28,28 +28,43 @@ static bool can_ask_for_changes(struct imap_session *session, const struct store
            status->uidvalidity == marks->source_uidvalidity && status->uidnext >= marks->source_uidnext;
 }
 
-static uint32_t count_new(const struct imap_messages *messages, uint32_t uidnext)
+static uint32_t count_between(const struct imap_messages *messages, uint32_t first_uid, uint32_t end_uid)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < messages->count; i++)
-        count += messages->items[i].uid >= uidnext;
+        count += messages->items[i].uid >= first_uid && messages->items[i].uid < end_uid;
     return count;
+}
+
+static uint32_t count_uids_below(const struct imap_uids *uids, uint32_t end_uid)
+{
+    uint32_t count = 0;
+    while (count < uids->count && uids->items[count] < end_uid)
+        count++;
+    return count;
+}
+
+/* Messages may arrive while we list: a listing is whole if it holds all that was there when the folder was opened, or all
+ * that is there now. */
+static bool is_whole(const struct imap_session *session, const struct source_view *view, size_t before,
+                     size_t all)
+{
+    return (view->status.has_uidnext && before == view->status.exists) || all == imap_session_exists(session);
 }
 
 static int look_whole(struct imap_session *session, struct source_view *view, struct err *err)
 {
-    uint32_t exists;
     view->whole = true;
     if (view->status.exists > 0 &&
         imap_messages_fetch(session, "1:*", LOOKED_AT, "", &view->messages, err) != 0)
         return -1;
-    exists = imap_session_exists(session);
-    if (view->messages.count == exists)
+    if (is_whole(session, view, count_between(&view->messages, 0, view->status.uidnext),
+                 view->messages.count))
         return 0;
     return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
                    "listing gave %zu messages where production counts %" PRIu32
                    ": nothing is concluded from it",
-                   view->messages.count, exists);
+                   view->messages.count, imap_session_exists(session));
 }
 
 /* The newest of those known before. A store that was restored has dealt their UIDs out again, and what it calls changed
@@ -75,15 +90,15 @@ static int look_for_changes(struct imap_session *session, const struct store_fol
         (imap_messages_fetch(session, "1:*", LOOKED_AT, modifier, &view->messages, err) != 0 ||
          look_at_newest(session, marks, &view->messages, err) != 0))
         return -1;
-    if (marks->source_exists + count_new(&view->messages, marks->source_uidnext) ==
-        imap_session_exists(session))
+    if (marks->source_exists + count_between(&view->messages, marks->source_uidnext, view->status.uidnext) ==
+        view->status.exists)
         return 0;
     view->has_uids = true;
     if (imap_session_exists(session) == 0)
         return 0;
     if (imap_messages_search_all(session, &view->uids, err) != 0)
         return -1;
-    if (view->uids.count == imap_session_exists(session))
+    if (is_whole(session, view, count_uids_below(&view->uids, view->status.uidnext), view->uids.count))
         return 0;
     return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
                    "SEARCH gave %zu messages where production counts %" PRIu32

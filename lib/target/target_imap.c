@@ -199,8 +199,11 @@ static void take_messages(struct imap_messages *from, uint32_t first_uid, struct
 static int check_whole(const struct target *target, const char *name, const struct target_messages *messages,
                        struct err *err)
 {
-    uint32_t exists = imap_session_exists(target->session);
-    if (messages->count == exists)
+    uint32_t exists = imap_session_exists(target->session), before = 0;
+    while (before < messages->count && messages->items[before].uid < messages->status.uidnext)
+        before++;
+    /* Somebody may use the backup while we list: all that was there at the opening will do, too. */
+    if (messages->count == exists || (messages->status.has_uidnext && before == messages->status.exists))
         return 0;
     err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
             "folder %s: listing gave %zu messages where the server counts %u", name, messages->count, exists);
