@@ -252,9 +252,6 @@ static void explain_failure(struct access_session *session, bool refused_by_site
 
     if (!refused) {
         session->error = *why;
-        if (session->error.scope < ERR_SITE)
-            session->error.scope = ERR_SITE;
-        session->error.retry = ERR_RETRY_LATER;
     } else if (refused_by_site) {
         err_set(&session->error, ERR_SITE, ERR_RETRY_LATER,
                 "%s; site %s refuses every mailbox: check the trusted server's name, its password and the "

@@ -141,7 +141,9 @@ static void wait_for_events(struct imap_reactor *reactor, struct pollfd *extra, 
 {
     int wait_ms = timeout_ms < TICK_MS ? timeout_ms : TICK_MS, ready;
     unsigned count = fill_fds(reactor, extra, extra_count, &wait_ms);
-    curl_multi_poll(reactor->multi, reactor->fds, count, wait_ms, &ready);
+    /* It fails if a descriptor is none any more, or for want of memory: both are our own bug. */
+    if (curl_multi_poll(reactor->multi, reactor->fds, count, wait_ms, &ready) != CURLM_OK)
+        BUG("libcurl cannot wait");
     take_events(reactor, extra, extra_count);
 }
 

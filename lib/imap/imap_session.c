@@ -54,12 +54,24 @@ void imap_session_doom(struct imap_session *session, const struct err *err)
     session->error = *err;
 }
 
-static int fail(struct imap_session *session, enum err_scope scope, const char *words)
+static void fail(struct imap_session *session, enum err_scope scope, const char *words)
 {
     struct err err;
     err_set(&err, scope, ERR_RETRY_LATER, "%s", words);
     imap_session_die(session, &err);
-    return -1;
+}
+
+/* Once the server let us in, it is up: what goes wrong then may be this mailbox's own (one that its process cannot open, or
+ * dies over). If the site is down after all, the next login tells. */
+static enum err_scope scope_of_loss(const struct imap_session *session)
+{
+    return session->phase < IMAP_PHASE_CAPABILITY ? ERR_SITE : ERR_MAILBOX;
+}
+
+static void lose(struct imap_session *session, struct err *err)
+{
+    err->scope = scope_of_loss(session);
+    imap_session_die(session, err);
 }
 
 enum imap_session_state imap_session_state(const struct imap_session *session)
@@ -120,10 +132,12 @@ uint32_t imap_session_exists(const struct imap_session *session)
 
 static int take_bye(struct imap_session *session, const struct imap_response *response, struct err *err)
 {
-    str_into(session->bye, sizeof(session->bye), response->text);
     if (imap_pipeline_is_leaving(&session->pipeline))
         return 0;
-    return err_set(err, ERR_SITE, ERR_RETRY_LATER, "the server ended the connection: BYE %s", response->text);
+    err_set(err, scope_of_loss(session), ERR_RETRY_LATER, "the server ended the connection: BYE %s",
+            response->text);
+    imap_session_mask(session, err->text);
+    return -1;
 }
 
 static int on_response(void *context, const struct imap_response *response, struct err *err)
@@ -184,7 +198,7 @@ static void read_some(struct imap_session *session)
         ssize_t got =
             imap_connect_read(session->connect, room, IMAP_SESSION_IN_BYTES - buf_len(&session->in), &err);
         if (got < 0) {
-            imap_session_die(session, &err);
+            lose(session, &err);
             return;
         }
         if (got == 0) {
@@ -271,7 +285,7 @@ int imap_session_flush(struct imap_session *session)
         sent = imap_connect_write(session->connect, session->chunk + session->chunk_sent,
                                   session->chunk_len - session->chunk_sent, &err);
         if (sent < 0) {
-            imap_session_die(session, &err);
+            lose(session, &err);
             return -1;
         }
         if (sent == 0)
@@ -307,25 +321,45 @@ short imap_session_events(const struct imap_session *session, bool *at_once_out)
     return (short)((session->paused ? 0 : CURL_WAIT_POLLIN) | (has_output(session) ? CURL_WAIT_POLLOUT : 0));
 }
 
+static bool is_unanswered(const struct imap_session *session, int64_t now_ms)
+{
+    return session->phase == IMAP_PHASE_CONNECT && !imap_connect_is_greeted(session->connect) &&
+           now_ms - session->started_ms > (int64_t)session->site->imap.connect_seconds * 1000;
+}
+
+/* Connecting and logging in have a limit as a whole, so that a server which answers drop by drop holds nobody for ever. */
+static bool is_too_slow_to_begin(const struct imap_session *session, int64_t now_ms)
+{
+    const struct config_imap *imap = &session->site->imap;
+    int64_t most_seconds = (int64_t)imap->connect_seconds + 3 * (int64_t)imap->answer_seconds;
+    return session->phase < IMAP_PHASE_READY && now_ms - session->started_ms > most_seconds * 1000;
+}
+
+static bool is_silent(const struct imap_session *session, int64_t now_ms)
+{
+    bool server_waits = session->append && !has_output(session) && imap_append_is_hungry(session->append);
+    return session->phase != IMAP_PHASE_CONNECT && !session->paused && !server_waits &&
+           imap_pipeline_is_waiting(&session->pipeline) &&
+           now_ms - session->progress_ms > (int64_t)session->site->imap.answer_seconds * 1000;
+}
+
 static void look_at_clock(struct imap_session *session)
 {
-    int64_t now_ms = clock_boot_ms(), silent_ms = now_ms - session->progress_ms;
-    char words[80];
-    if (session->phase == IMAP_PHASE_CONNECT && !imap_connect_is_greeted(session->connect) &&
-        now_ms - session->started_ms > (int64_t)session->site->imap.connect_seconds * 1000) {
-        snprintf(words, sizeof(words), "no answer within %u s (imap.connect_seconds)",
-                 session->site->imap.connect_seconds);
-        fail(session, ERR_SITE, words);
+    const struct config_imap *imap = &session->site->imap;
+    int64_t now_ms = clock_boot_ms();
+    char words[100];
+    if (is_unanswered(session, now_ms))
+        snprintf(words, sizeof(words), "no answer within %u s (imap.connect_seconds)", imap->connect_seconds);
+    else if (is_too_slow_to_begin(session, now_ms))
+        snprintf(words, sizeof(words),
+                 "the login took longer than imap.connect_seconds and three times "
+                 "imap.answer_seconds");
+    else if (is_silent(session, now_ms))
+        snprintf(words, sizeof(words), "the server was silent for %u s (imap.answer_seconds)",
+                 imap->answer_seconds);
+    else
         return;
-    }
-    if (session->phase == IMAP_PHASE_CONNECT || session->paused ||
-        !imap_pipeline_is_waiting(&session->pipeline) ||
-        (session->append && !has_output(session) && imap_append_is_hungry(session->append)) ||
-        silent_ms <= (int64_t)session->site->imap.answer_seconds * 1000)
-        return;
-    snprintf(words, sizeof(words), "the server was silent for %u s (imap.answer_seconds)",
-             session->site->imap.answer_seconds);
-    fail(session, ERR_SITE, words);
+    fail(session, scope_of_loss(session), words);
 }
 
 void imap_session_serve(struct imap_session *session)

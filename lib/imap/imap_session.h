@@ -3,8 +3,8 @@
  * for what every caller needs. libcurl connects, does TLS and SASL; everything after is ours. APPEND: imap_append.h.
  *
  * Errors: a refused login is ERR_MAILBOX/LATER with is_login_refused() true; a server down, TLS failure, silence or
- * BYE is ERR_SITE/LATER; NO to a command is returned by the command (ERR_FOLDER); nonsense from the server closes the
- * session (ERR_MAILBOX/LATER). After ERR_MAILBOX or wider the session is not to be used further: free it. `side` is
+ * BYE is ERR_SITE/LATER before the login was accepted, after it ERR_MAILBOX/LATER; NO to a command is returned by the
+ * command (ERR_FOLDER); nonsense from the server closes the session (ERR_MAILBOX/LATER). After ERR_MAILBOX or wider the session is not to be used further: free it. `side` is
  * set from the parameters; what ends a session names site and mailbox.
  */
 #ifndef MIRROR_IMAP_SESSION_H

@@ -98,16 +98,36 @@ static void ask_capabilities(struct imap_session *session)
 /* ---- the login ---- */
 
 /* RFC 5530: these say that the login could not be tried, or not now; it is neither the name nor the secret. */
-static bool is_refusal(const char *code)
+static const struct {
+    const char *code;
+    enum err_scope scope;
+} not_refusals[] = {
+    {"UNAVAILABLE", ERR_MAILBOX}, {"SERVERBUG", ERR_MAILBOX},    {"INUSE", ERR_MAILBOX},
+    {"LIMIT", ERR_SITE},          {"PRIVACYREQUIRED", ERR_SITE},
+};
+
+/* ERR_NONE: it is a refusal. */
+static enum err_scope scope_if_no_refusal(const char *code)
 {
-    static const char *const not_now[] = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "PRIVACYREQUIRED"};
-    for (size_t i = 0; i < sizeof(not_now) / sizeof(not_now[0]); i++)
-        if (str_equal_nocase(code, not_now[i]))
-            return false;
-    return true;
+    for (size_t i = 0; i < sizeof(not_refusals) / sizeof(not_refusals[0]); i++)
+        if (str_equal_nocase(code, not_refusals[i].code))
+            return not_refusals[i].scope;
+    return ERR_NONE;
 }
 
-/* Some servers repeat the command that they refuse (I8). */
+/* RFC 4616: mailbox NUL trusted server NUL secret, in base64. The caller frees. */
+static char *sasl_plain(const struct imap_session *session)
+{
+    const char *secret = secret_reveal(session->password);
+    char *plain = str_format("%s%c%s%c%s", session->mailbox, 0, session->site->trusted_name, 0, secret);
+    size_t len = strlen(session->mailbox) + strlen(session->site->trusted_name) + strlen(secret) + 2;
+    char *encoded = mem_new(len * 4 / 3 + 8);
+    EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain, (int)len);
+    explicit_bzero(plain, len);
+    free(plain);
+    return encoded;
+}
+
 static void mask(char *text, const char *secret)
 {
     size_t len = strlen(secret);
@@ -115,16 +135,32 @@ static void mask(char *text, const char *secret)
         memset(found, '*', len);
 }
 
+void imap_session_mask(const struct imap_session *session, char *text)
+{
+    char quoted[2 * MAX_LOGIN_BYTES];
+    char *encoded;
+    if (!session->password)
+        return;
+    mask(text, secret_reveal(session->password));
+    if (imap_session_quote(secret_reveal(session->password), quoted, sizeof(quoted)) == 0)
+        mask(text, quoted);
+    encoded = sasl_plain(session);
+    mask(text, encoded);
+    explicit_bzero(quoted, sizeof(quoted));
+    explicit_bzero(encoded, strlen(encoded));
+    free(encoded);
+}
+
 /* `err` reads "LOGIN: NO [CODE] words". */
 static void refuse(struct imap_session *session, const char *code, const struct err *err)
 {
     const char *words = strchr(err->text, ':');
     struct err refusal;
-    session->refused = is_refusal(code);
-    err_set(&refusal, session->refused ? ERR_MAILBOX : ERR_SITE, ERR_RETRY_LATER, "%s%s",
+    enum err_scope scope = scope_if_no_refusal(code);
+    session->refused = scope == ERR_NONE;
+    err_set(&refusal, session->refused ? ERR_MAILBOX : scope, ERR_RETRY_LATER, "%s%s",
             session->refused ? "login refused" : "login not possible now", words ? words : "");
-    if (session->password)
-        mask(refusal.text, secret_reveal(session->password));
+    imap_session_mask(session, refusal.text);
     imap_session_doom(session, &refusal);
 }
 
@@ -207,19 +243,6 @@ static char *login_line(const struct imap_session *session, struct err *err)
     explicit_bzero(secret, sizeof(secret));
     free(filled);
     return line;
-}
-
-/* RFC 4616: mailbox NUL trusted server NUL secret, in base64. The caller frees. */
-static char *sasl_plain(const struct imap_session *session)
-{
-    const char *secret = secret_reveal(session->password);
-    char *plain = str_format("%s%c%s%c%s", session->mailbox, 0, session->site->trusted_name, 0, secret);
-    size_t len = strlen(session->mailbox) + strlen(session->site->trusted_name) + strlen(secret) + 2;
-    char *encoded = mem_new(len * 4 / 3 + 8);
-    EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain, (int)len);
-    explicit_bzero(plain, len);
-    free(plain);
-    return encoded;
 }
 
 /* To the server's "+", where no initial response was sent. */

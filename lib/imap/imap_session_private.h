@@ -63,7 +63,6 @@ struct imap_session {
     bool capabilities_told;  /* by the login */
     struct secret *password; /* only until the login is over */
     char *words;             /* greeting and ID */
-    char bye[256];           /* what the server said with an untagged BYE */
 };
 
 /* ---- for the reactor ---- */
@@ -78,6 +77,9 @@ void imap_session_connected(struct imap_session *session, CURLcode code);
 
 /* ---- for the parts of the engine ---- */
 
+/* Puts stars where the secret stands, in any of the forms in which the login sends it (I8): servers repeat what they
+ * refuse. Only while the login is under way; later the secret is forgotten. imap_session_hello.c */
+void imap_session_mask(const struct imap_session *session, char *text);
 /* Ends the session; open commands end with -1. `err` is completed with site and mailbox. */
 void imap_session_die(struct imap_session *session, const struct err *err);
 /* The same out of a callback: as soon as the answer in hand is taken. */

@@ -76,14 +76,14 @@ static const struct one with_literal_plus[] = {
      .script = IMAP_SCRIPT("C: APPEND \"a\" (\\Seen kw) \"" DATE "\" {5+}", "c: hello\r\n", "bye"),
      .messages = {"hello"},
      .outcome = IMAP_APPEND_UNKNOWN,
-     .result = "site: " SITE "the server closed the connection",
+     .result = "mailbox: " SITE "the server closed the connection",
      .dead = true},
     {.capabilities = "LITERAL+ UIDPLUS",
      .script =
          IMAP_SCRIPT("C: APPEND \"a\" (\\Seen kw) \"" DATE "\" {5+}", "c: hello\r\n", "S: * BYE down", "bye"),
      .messages = {"hello"},
      .outcome = IMAP_APPEND_UNKNOWN,
-     .result = "site: " SITE "the server ended the connection: BYE down",
+     .result = "mailbox: " SITE "the server ended the connection: BYE down",
      .dead = true},
     {.capabilities = "LITERAL+ UIDPLUS",
      .script =
@@ -125,7 +125,7 @@ static const struct one synchronising[] = {
      .script = IMAP_SCRIPT("C: APPEND \"a\" (\\Seen kw) \"" DATE "\" {5}", "bye"),
      .messages = {"hello"},
      .outcome = IMAP_APPEND_UNKNOWN,
-     .result = "site: " SITE "the server closed the connection",
+     .result = "mailbox: " SITE "the server closed the connection",
      .dead = true},
     /* OK before the end: what the server has now, a look will tell. */
     {.capabilities = "",
@@ -351,7 +351,7 @@ static void test_cut_in_the_middle(void **state)
 {
     static const char *const script[] = {"C: APPEND \"a\" () {3000000+}", "C* 1000", "bye", NULL};
     (void)state;
-    check_big(script, IMAP_APPEND_UNKNOWN, "site: " SITE, true);
+    check_big(script, IMAP_APPEND_UNKNOWN, "mailbox: " SITE, true);
 }
 
 /* ---- misuse, and giving up ---- */

@@ -138,7 +138,7 @@ static const struct {
      .scope = ERR_MAILBOX,
      .text = "login refused: BAD what is that"},
     {.script = IMAP_SCRIPT(GREETED(""), "C: " LOGIN_COMMAND, "S: $ NO [UNAVAILABLE] later"),
-     .scope = ERR_SITE,
+     .scope = ERR_MAILBOX,
      .text = "login not possible now: NO [UNAVAILABLE] later"},
     {.form = "sasl-plain",
      .script = IMAP_SCRIPT(GREETED("AUTH=PLAIN SASL-IR"), "C: AUTHENTICATE PLAIN NDcxMQBtaXJyb3IAc2Vlc2F3",
@@ -146,6 +146,16 @@ static const struct {
      .refused = true,
      .scope = ERR_MAILBOX,
      .text = "login refused: NO not you"},
+    /* Servers that repeat what they refuse; the secret in any form of it stays here. */
+    {.form = "sasl-plain",
+     .script = IMAP_SCRIPT(GREETED("AUTH=PLAIN SASL-IR"), "C: AUTHENTICATE PLAIN NDcxMQBtaXJyb3IAc2Vlc2F3",
+                           "S: $ BAD unknown: AUTHENTICATE PLAIN NDcxMQBtaXJyb3IAc2Vlc2F3"),
+     .refused = true,
+     .scope = ERR_MAILBOX,
+     .text = "login refused: BAD unknown: AUTHENTICATE PLAIN ************************"},
+    {.script = IMAP_SCRIPT(GREETED(""), "C: " LOGIN_COMMAND, "S: * BYE I don't take seesaw"),
+     .scope = ERR_SITE,
+     .text = "BYE I don't take ******"},
     {.form = "sasl-plain",
      .script = IMAP_SCRIPT(GREETED("AUTH=LOGIN")),
      .scope = ERR_SITE,
@@ -304,14 +314,14 @@ static const struct {
      .scope = ERR_MAILBOX},
     {.script = IMAP_SCRIPT("C: NOOP", "C: NOOP", "S: $1 OK", "S: * BYE idle for too long", "bye"),
      .commands = IMAP_SCRIPT("NOOP", "NOOP"),
-     .seen = "OK []\nsite [] site production, mailbox 4711: the server ended the connection: BYE idle for "
+     .seen = "OK []\nmailbox [] site production, mailbox 4711: the server ended the connection: BYE idle for "
              "too long\n",
-     .scope = ERR_SITE},
+     .scope = ERR_MAILBOX},
     {.script = IMAP_SCRIPT("C: UID FETCH 5 (BODY.PEEK[])", "s: * 1 FETCH (UID 5 BODY[] {50}\r\nhello", "bye"),
      .commands = IMAP_SCRIPT("UID FETCH 5 (BODY.PEEK[])"),
      .seen = "body 5 of 50: hello"
-             "site [] site production, mailbox 4711: the server closed the connection\n",
-     .scope = ERR_SITE},
+             "mailbox [] site production, mailbox 4711: the server closed the connection\n",
+     .scope = ERR_MAILBOX},
     {.script = IMAP_SCRIPT("C: UID FETCH 5 (BODY.PEEK[])", "S: * 1 FETCH (UID 5 BODY[] {4294967296}"),
      .commands = IMAP_SCRIPT("UID FETCH 5 (BODY.PEEK[])"),
      .seen = "mailbox [] " NONSENSE "a literal of 4294967296 bytes, over the limit of 101048576\n",
@@ -322,8 +332,8 @@ static const struct {
      .seen = "OK []\nOK []\n"},
     {.script = IMAP_SCRIPT("C: LOGOUT", "S: * BYE see you", "bye"),
      .commands = IMAP_SCRIPT("LOGOUT"),
-     .seen = "site [] site production, mailbox 4711: the server closed the connection\n",
-     .scope = ERR_SITE},
+     .seen = "mailbox [] site production, mailbox 4711: the server closed the connection\n",
+     .scope = ERR_MAILBOX},
 };
 
 static void play(struct imap_client *client, const char *const *script, const char *const *commands)
