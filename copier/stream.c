@@ -255,12 +255,24 @@ static void await_answers(struct stream *stream)
 
 /* ---- outcome ---- */
 
+/* New messages get ascending UIDs, from the UIDNEXT on that the intents name (RFC 3501 section 2.3.1.1). Any others would
+ * name messages that are not ours (I5): then nothing was told, and we look. */
+static bool are_new(const struct stream *stream, const uint32_t *uids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (uids[i] < stream->pass->target_uidnext || (i > 0 && uids[i] <= uids[i - 1]))
+            return false;
+    return true;
+}
+
 static int take_uids(struct stream *stream, const struct parcel *parcel, struct err *err)
 {
     uint32_t uidvalidity = 0;
     uint32_t *uids = mem_new(parcel->count * sizeof(*uids));
     size_t told = imap_append_uids(parcel->append, &uidvalidity, uids, parcel->count);
     int result = 0;
+    if (!are_new(stream, uids, told))
+        told = 0;
     if (told == parcel->count && uidvalidity != stream->pass->target_uidvalidity)
         result =
             err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "UIDVALIDITY changed on the target while we copied");

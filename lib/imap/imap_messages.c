@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_MESSAGES = 4000000, MAX_RANGE = 4000000 };
+/* MAX_KEYWORDS: over all messages of one answer; each is some tens of bytes. */
+enum { MAX_MESSAGES = 4000000, MAX_RANGE = 4000000, MAX_KEYWORDS = 16000000 };
 
 /* What a blocking command leaves behind. */
 struct answer {
@@ -78,6 +79,7 @@ struct imap_message *imap_messages_find(const struct imap_messages *messages, ui
 struct fetching {
     struct imap_messages *messages;
     struct answer answer;
+    size_t keywords;
     bool too_many;
 };
 
@@ -106,7 +108,8 @@ static void on_fetch(void *context, const struct imap_fetch *fetch)
     struct imap_messages *messages = fetching->messages;
     if (fetch->uid == 0)
         return; /* unsolicited: the next look will tell */
-    if (messages->count >= MAX_MESSAGES) {
+    fetching->keywords += fetch->flags.keyword_count;
+    if (messages->count >= MAX_MESSAGES || fetching->keywords > MAX_KEYWORDS) {
         fetching->too_many = true;
         return;
     }
