@@ -179,7 +179,8 @@ static bool flush_all(struct imap_reactor *reactor)
 bool imap_reactor_run(struct imap_reactor *reactor, struct pollfd *extra, size_t extra_count, int timeout_ms)
 {
     bool going = tick(reactor);
-    bool must_wait = flush_all(reactor) && going;
+    /* Told to stop, nothing is written: what waits may be a command that we have no right to any more (I3). */
+    bool must_wait = going && flush_all(reactor);
     wait_for_events(reactor, extra, extra_count, must_wait ? timeout_ms : 0);
     run_libcurl(reactor);
     for (struct imap_session *session = reactor->sessions; session; session = session->next)

@@ -463,6 +463,23 @@ static void test_stopped(void **state)
     imap_client_end(&client);
 }
 
+/* Between a command and its writing a process may sleep for longer than its lease. */
+static void test_stopped_writes_nothing(void **state)
+{
+    static const char *const script[] = {NULL};
+    struct imap_client client;
+    struct err err = {0};
+    (void)state;
+    imap_client_log_in(&client, "", script);
+    client.deadline_ms = 0;
+    while (imap_client_run(&client))
+        ;
+    imap_session_send(client.session, &client.handlers, "UID STORE 1 +FLAGS.SILENT (\\Deleted)");
+    assert_int_equal(imap_session_wait(client.session, &err), -1);
+    assert_int_equal(err.scope, ERR_PROCESS);
+    imap_client_end(&client);
+}
+
 /* ---- folders ---- */
 
 #define STATUS_ITEMS "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)"
@@ -601,8 +618,9 @@ int main(void)
         cmocka_unit_test(test_logins),       cmocka_unit_test(test_failed_logins),
         cmocka_unit_test(test_silence),      cmocka_unit_test(test_commands),
         cmocka_unit_test(test_body_in_sips), cmocka_unit_test(test_freed_with_open_commands),
-        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_listings),
-        cmocka_unit_test(test_open_folder),  cmocka_unit_test(test_create),
+        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_stopped_writes_nothing),
+        cmocka_unit_test(test_listings),     cmocka_unit_test(test_open_folder),
+        cmocka_unit_test(test_create),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
