@@ -11,6 +11,7 @@
 #include "scanner/scan_base.h"
 #include "scanner/scan_site.h"
 #include "scanner/scan_ventilator.h"
+#include "store/store_look.h"
 #include "store/store_mirror.h"
 
 #include <stdio.h>
@@ -242,7 +243,8 @@ int scanner_start(struct daemon *daemon, void **state_out, struct err *err)
     if (base->store == NULL || store_check_version(base->store, err) != 0)
         goto failed;
     scanner->ventilator = scan_ventilator_new(base, err);
-    if (scanner->ventilator == NULL)
+    /* Its pipes are ours, so whoever had our number before is dead. */
+    if (scanner->ventilator == NULL || store_look_inherit(base->store, base->owner, err) != 0)
         goto failed;
     open_access(scanner);
     open_sites(scanner);

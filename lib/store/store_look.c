@@ -188,6 +188,15 @@ int store_look_return(struct store *store, const char *owner, const struct store
     return rows < 0 ? -1 : 0;
 }
 
+int store_look_inherit(struct store *store, const char *owner, struct err *err)
+{
+    int64_t rows = STORE_EXEC(store, err,
+                              "UPDATE look SET lease_owner = NULL, lease_until = NULL WHERE lease_owner <> ? "
+                              "AND SUBSTRING_INDEX(lease_owner, ':', 3) = SUBSTRING_INDEX(?, ':', 3)",
+                              bind_text(owner), bind_text(owner));
+    return rows < 0 ? -1 : 0;
+}
+
 /* ---- asking, counting ---- */
 
 int store_look_ask(struct store *store, const char *mailbox, struct err *err)

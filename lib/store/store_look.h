@@ -42,6 +42,10 @@ int store_look_finish(struct store *store, const char *owner, const struct store
 int store_look_return(struct store *store, const char *owner, const struct store_look *look, double seconds,
                       struct err *err);
 
+/* Frees the looks that a predecessor (same host, program and instance) had in hand when it died. Only for who knows that
+ * it is dead: the instance's pipes are ours. */
+int store_look_inherit(struct store *store, const char *owner, struct err *err);
+
 /* Due now (and asked) for one mailbox, NULL for all. Returns how many rows, or -1. */
 int store_look_ask(struct store *store, const char *mailbox, struct err *err);
 /* How many looks are due per site and what interval the number of mailboxes needs: for the reachable interval. */

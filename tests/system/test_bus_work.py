@@ -21,6 +21,7 @@ from standin.guard import Guarded
 from standin.product import Product, site, yaml_text
 from standin.proxy import Proxy
 from standin.voicemail import Generator
+from standin.wire import WireError
 
 COPIERS = 4
 LEASE_SECONDS = 7  # the least above supervisor.pulse_seconds
@@ -122,7 +123,9 @@ class BusWork:
 
     def wait_equal(self, *mailboxes, seconds=40):
         def equal():
-            return compare(self.production.endpoint(), self.target.endpoint(), mailboxes).equal
+            # Dovecot may refuse a mailbox that two clients enter for the first time at once.
+            with contextlib.suppress(WireError):
+                return compare(self.production.endpoint(), self.target.endpoint(), mailboxes).equal
         wait_for(equal, seconds, lambda: "\n".join(map(str, compare(
             self.production.endpoint(), self.target.endpoint(), mailboxes).differences)) + self.product.log_tail(30))
 
@@ -237,6 +240,10 @@ def test_a_request_that_nobody_heard_costs_seconds(work, say):
     assert delay < 3
     work.wait_equal(mailbox)
     wait_for(lambda: work.product.pids("mirror-scanner"), 20, "another scanner")
+    # What it had in hand is looked at again by the next one, and not only when its leases are over.
+    for mailbox in QUICK:
+        work.deliver(mailbox)
+    work.wait_equal(*QUICK, seconds=20)
 
 
 def test_a_copier_killed_with_jobs_in_its_queue(work, say):

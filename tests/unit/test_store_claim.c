@@ -6,6 +6,7 @@
 #include "store/store_mailbox.h"
 #include "store/store_mirror.h"
 #include "store/store_folder.h"
+#include "store/store_look.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>
@@ -102,6 +103,25 @@ static void test_yield_lets_others_go_first(void **state)
     claim = claim_as(fixture, fixture->store, us);
     assert_string_equal(claim.mailbox, "1001");
     assert_false(claim.taken_over);
+}
+
+/* What a dead scanner had in hand is due again for the next of its number, and for no other. */
+static void test_looks_of_a_dead_scanner(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_look looks[4];
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 4, "dr");
+    assert_int_equal(
+        store_look_claim(fixture->store, "host:scanner:1:100:1", "production", 60, looks, 2, &err), 2);
+    assert_int_equal(
+        store_look_claim(fixture->store, "host:scanner:11:101:1", "production", 60, looks, 2, &err), 2);
+    assert_int_equal(store_look_inherit(fixture->store, "host:scanner:1:102:2", &err), 0);
+    assert_int_equal(
+        store_look_claim(fixture->store, "host:scanner:1:102:2", "production", 60, looks, 4, &err), 2);
+    assert_int_equal(store_look_inherit(fixture->store, "host:scanner:1:102:2", &err), 0); /* its own stay */
+    assert_int_equal(
+        store_look_claim(fixture->store, "other:scanner:1:1:1", "production", 60, looks, 4, &err), 0);
 }
 
 /* Many workers, many mirrors: each is claimed once, none is missed. */
@@ -388,6 +408,7 @@ int main(void)
         TEST(test_order_of_urgency),
         TEST(test_yield_lets_others_go_first),
         TEST(test_claims_exclude_each_other),
+        TEST(test_looks_of_a_dead_scanner),
         TEST(test_fencing),
         TEST(test_takeover_is_remembered),
         TEST(test_growing_delay),
