@@ -1,5 +1,5 @@
 /*
- * Identity (DESIGN: reconcile 3): which row is which message, when UIDs no longer tell. On equal digests only; a
+ * Identity: which row is which message, when UIDs no longer tell. On equal digests only; a
  * multiset: two equal messages are two.
  */
 #ifndef MIRROR_COPIER_IDENTIFY_H
