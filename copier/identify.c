@@ -21,7 +21,7 @@ struct search {
     const struct imap_messages *fresh; /* messages of production */
     struct unmapped unmapped;          /* of the target */
     struct digest_pair *pairs;         /* of fresh, by place; filled when read */
-    bool *has_pair;
+    enum pass_body *bodies;
 };
 
 static void search_init(struct search *search, struct pass *pass, size_t most)
@@ -38,7 +38,7 @@ static void search_fini(struct search *search)
     free(search->left_keys);
     free(search->partners);
     free(search->pairs);
-    free(search->has_pair);
+    free(search->bodies);
     unmapped_fini(&search->unmapped);
 }
 
@@ -70,29 +70,32 @@ static void use_fresh(struct search *search, const struct imap_messages *fresh)
 {
     search->fresh = fresh;
     search->pairs = mem_new((fresh->count + 1) * sizeof(*search->pairs));
-    search->has_pair = mem_new((fresh->count + 1) * sizeof(bool));
+    search->bodies = mem_grow(NULL, fresh->count + 1, sizeof(*search->bodies));
+    for (size_t i = 0; i < fresh->count; i++)
+        search->bodies[i] = PASS_BODY_GONE;
 }
 
-/* Production's digest of fresh[place]; false in has_pair if it is gone meanwhile. */
+/* Production's digest of fresh[place]. */
 static int read_fresh(struct search *search, size_t place, struct err *err)
 {
-    if (search->has_pair[place])
+    if (search->bodies[place] != PASS_BODY_GONE)
         return 0;
-    return imap_messages_body_digest(search->pass->turn->source, search->fresh->items[place].uid,
-                                     &search->pairs[place], &search->has_pair[place], err);
+    return pass_source_body(search->pass, search->fresh->items[place].uid, &search->pairs[place],
+                            &search->bodies[place], err);
 }
 
 /* ---- production's UIDVALIDITY changed ---- */
 
+/* One that cannot be read is told by its header and size: taken for another it would be copied again. */
 static int confirm_source(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
 {
     struct search *search = context;
     const struct store_message *row = &search->pass->rows[search->left[left]];
     if (read_fresh(search, right, err) != 0)
         return -1;
-    *equal_out = search->has_pair[right] &&
-                 (row->has_digest ? memcmp(row->raw_sha256, search->pairs[right].raw, DIGEST_BYTES) == 0
-                                  : row->size_bytes == search->pairs[right].raw_bytes);
+    *equal_out = row->has_digest && search->bodies[right] == PASS_BODY_READ
+                     ? memcmp(row->raw_sha256, search->pairs[right].raw, DIGEST_BYTES) == 0
+                     : row->size_bytes == search->fresh->items[right].size_bytes;
     return 0;
 }
 
@@ -188,12 +191,15 @@ static int confirm_target(void *context, size_t left, size_t right, bool *equal_
     const struct pass *pass = search->pass;
     const struct store_message *row = &pass->rows[search->left[left]];
     struct digest_pair pair;
-    bool found = false;
-    if (target_body_digest(pass->turn->target, pass->folder->target_name, search->unmapped.uids[right], &pair,
-                           &found, err) != 0)
+    enum pass_body body;
+    if (pass_target_body(search->pass, search->unmapped.uids[right], &pair, &body, err) != 0)
         return -1;
-    *equal_out = found && (row->has_digest ? memcmp(pair.normal, row->normal_sha256, DIGEST_BYTES) == 0
-                                           : pair.raw_bytes == row->size_bytes);
+    if (row->has_digest && body == PASS_BODY_READ)
+        *equal_out = memcmp(pair.normal, row->normal_sha256, DIGEST_BYTES) == 0;
+    else
+        *equal_out =
+            body != PASS_BODY_GONE && search->unmapped.keys[right].size_bytes ==
+                                          (row->has_target_size ? row->target_size : row->size_bytes);
     return 0;
 }
 
@@ -315,18 +321,17 @@ out:
 static int confirm_adoption(void *context, size_t left, size_t right, bool *equal_out, struct err *err)
 {
     struct search *search = context;
-    const struct pass *pass = search->pass;
     struct digest_pair pair;
-    bool found = false;
+    enum pass_body body;
     *equal_out = false;
     if (read_fresh(search, search->left[left], err) != 0)
         return -1;
-    if (!search->has_pair[search->left[left]])
+    if (search->bodies[search->left[left]] != PASS_BODY_READ)
         return 0;
-    if (target_body_digest(pass->turn->target, pass->folder->target_name, search->unmapped.uids[right], &pair,
-                           &found, err) != 0)
+    if (pass_target_body(search->pass, search->unmapped.uids[right], &pair, &body, err) != 0)
         return -1;
-    *equal_out = found && memcmp(pair.normal, search->pairs[search->left[left]].normal, DIGEST_BYTES) == 0;
+    *equal_out = body == PASS_BODY_READ &&
+                 memcmp(pair.normal, search->pairs[search->left[left]].normal, DIGEST_BYTES) == 0;
     return 0;
 }
 

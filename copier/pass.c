@@ -3,7 +3,9 @@
  */
 #include "copier/pass.h"
 
+#include "base/log.h"
 #include "base/str.h"
+#include "imap/imap_messages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +96,10 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
     result = store_folder_commit(turn->tools->store, &turn->claim->lease, &change, err);
     for (size_t i = 0; i < commit->row_count && result == 0; i++)
         pass->rows[commit->rows[i]].message_id = change.messages[i].message_id;
-    if (result == 0)
+    if (result == 0) {
         turn->copied_told = turn->copied;
+        turn->commits++;
+    }
     free(change.messages);
     return result;
 }
@@ -130,6 +134,36 @@ void pass_row_flags(const struct pass *pass, const struct store_message *row, st
     for (size_t i = 0; i < refused.keyword_count; i++)
         imap_flags_add(flags_out, refused.keywords[i], strlen(refused.keywords[i]));
     imap_flags_fini(&refused);
+}
+
+static int judge_body(const struct pass *pass, const char *side, uint32_t uid, int result, bool found,
+                      enum pass_body *body_out, const struct err *err)
+{
+    *body_out = result != 0 ? PASS_BODY_UNREADABLE : found ? PASS_BODY_READ : PASS_BODY_GONE;
+    if (result == 0)
+        return 0;
+    if (err->scope > ERR_FOLDER)
+        return -1;
+    log_warning("message not readable", LOG_STR("folder", pass->folder->name), LOG_STR("side", side),
+                LOG_UINT("uid", uid), LOG_STR("error", err->text));
+    return 0;
+}
+
+int pass_source_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
+                     struct err *err)
+{
+    bool found = false;
+    int result = imap_messages_body_digest(pass->turn->source, uid, pair_out, &found, err);
+    return judge_body(pass, "source", uid, result, found, body_out, err);
+}
+
+int pass_target_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
+                     struct err *err)
+{
+    bool found = false;
+    int result =
+        target_body_digest(pass->turn->target, pass->folder->target_name, uid, pair_out, &found, err);
+    return judge_body(pass, "target", uid, result, found, body_out, err);
 }
 
 void pass_rows_add(struct pass_rows *rows, size_t row)

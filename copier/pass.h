@@ -74,6 +74,13 @@ bool pass_row_is_told(const struct pass *pass, const struct store_message *row);
 /* What production says of this row's flags: if told, else as last written. Caller fini's. */
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out);
 
+/* Reading a body for its digest. A NO to it is that message's own trouble (I11): logged, and the others go on. */
+enum pass_body { PASS_BODY_READ, PASS_BODY_GONE, PASS_BODY_UNREADABLE };
+int pass_source_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
+                     struct err *err);
+int pass_target_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
+                     struct err *err);
+
 /* A growing list of row indexes. */
 struct pass_rows {
     size_t *items;

@@ -219,7 +219,10 @@ static int look_at_target(struct pass *pass, struct err *err)
         return 0;
     if (list_target(pass, err) != 0)
         return -1;
-    return target_has_strangers(pass) ? forget_uids(pass, STORE_TARGET, status.uidvalidity, err) : 0;
+    /* STATUS is older than the EXAMINE of the listing: what it listed counts. */
+    if (pass->target_uidvalidity == marks->target_uidvalidity && !target_has_strangers(pass))
+        return 0;
+    return forget_uids(pass, STORE_TARGET, pass->target_uidvalidity, err);
 }
 
 /* ---- what is gone, what is new ---- */

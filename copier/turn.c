@@ -160,12 +160,29 @@ static void close_sides(struct turn *turn)
 
 /* ---- folders ---- */
 
+void turn_keep_folder_error(struct turn *turn, const struct err *err)
+{
+    log_warning("folder failed", LOG_STR("error", err->text));
+    if (turn->folder_error.scope == ERR_NONE)
+        turn->folder_error = *err;
+}
+
+/* A turn ends only after some folder behind INBOX, which comes first each time, got on: else, where looking at unchanged
+ * folders takes all its time, those at the end would never have their turn. */
+static bool may_end(const struct turn *turn, size_t i, uint64_t commits_before)
+{
+    return daemon_is_draining(turn->tools->daemon) || (i > 1 && turn->commits > commits_before);
+}
+
 /* A folder's own error is kept and the others go on; anything wider ends the turn. */
 static int reconcile_all(struct turn *turn, const struct folders_work *work, struct err *err)
 {
+    uint64_t commits_after_first = 0;
     for (size_t i = 0; i < work->count; i++) {
         struct err folder_err = {0};
-        if (i > 0 && turn_is_over(turn)) {
+        if (i == 1)
+            commits_after_first = turn->commits;
+        if (i > 0 && may_end(turn, i, commits_after_first) && turn_is_over(turn)) {
             turn->yielded = true;
             return 0;
         }
@@ -175,9 +192,7 @@ static int reconcile_all(struct turn *turn, const struct folders_work *work, str
             *err = folder_err;
             return -1;
         }
-        log_warning("folder failed", LOG_STR("error", folder_err.text));
-        if (turn->folder_error.scope == ERR_NONE)
-            turn->folder_error = folder_err;
+        turn_keep_folder_error(turn, &folder_err);
     }
     return 0;
 }
@@ -224,13 +239,12 @@ static bool is_equal(const struct turn *turn)
            figures->refused_keywords[0] == 0;
 }
 
+/* A verify that was cut off goes on in a turn of its own, behind all other work; the mirror is brought up for all that. */
 static bool give_back(struct turn *turn, int result, bool verified, const struct err *error)
 {
-    bool verify_cut = is_verify_wanted(turn) && !verified;
-    bool yielded = result == 0 && (turn->yielded || verify_cut);
-    struct store_finish finish = {.turn = result != 0 ? STORE_TURN_FAILED
-                                          : yielded   ? STORE_TURN_YIELDED
-                                                      : STORE_TURN_DONE,
+    struct store_finish finish = {.turn = result != 0     ? STORE_TURN_FAILED
+                                          : turn->yielded ? STORE_TURN_YIELDED
+                                                          : STORE_TURN_DONE,
                                   .wanted_seq = turn->claim->wanted_seq,
                                   .verify_wanted_seq = verified ? turn->claim->verify_wanted_seq : 0,
                                   .figures = &turn->figures,

@@ -36,6 +36,7 @@ struct turn {
     struct turn_copied {
         uint64_t messages, bytes;
     } copied, copied_told;   /* in this turn; of that, what the store was told */
+    uint64_t commits;        /* batches recorded in this turn: work that got on */
     struct err folder_error; /* the first folder that failed; the others went on */
     struct err lost;         /* why the turn must stop at once (lease, store); ERR_NONE: nothing */
     char *verify_report;
@@ -45,6 +46,9 @@ struct turn {
 /* Does the turn and gives the mirror back to the store. The text for people, such as "equal, 12 copied", goes to `said`
  * (at least 512 bytes). Returns true if the mirror is up to date now. */
 bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *said, size_t said_size);
+
+/* A folder's own error (scope at most ERR_FOLDER): logged, and the first one kept as the turn's; the others go on. */
+void turn_keep_folder_error(struct turn *turn, const struct err *err);
 
 /* Called from the reactor once a second and by the copier in long loops: pulse, lease, session rows. false: stop. */
 bool turn_tick(struct turn *turn);

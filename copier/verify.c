@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/pass.h"
+#include "copier/unmapped.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -24,6 +25,8 @@ struct verifying {
     struct buf report;
     uint32_t differences, folder_differences;
     uint32_t last_target_uid;
+    struct pass_rows read; /* rows whose bytes were read, to be committed */
+    bool has_read;         /* at least one in this turn: a deep verify always gets on */
 };
 
 static void differ(struct verifying *verifying, const char *format, ...)
@@ -62,21 +65,49 @@ static void compare_flags(struct verifying *verifying, const struct imap_message
     imap_flags_fini(&missing);
 }
 
-static int compare_bytes(struct verifying *verifying, struct store_message *row, struct err *err)
+/* What was read so far need not be read again, should the turn end or the process die. */
+static int commit_read(struct verifying *verifying, struct err *err)
+{
+    struct pass_commit commit = {.rows = verifying->read.items, .row_count = verifying->read.count};
+    verifying->read.count = 0;
+    return pass_commit(&verifying->pass, &commit, err);
+}
+
+static int read_bytes(struct verifying *verifying, struct store_message *row, struct err *err)
 {
     struct pass *pass = &verifying->pass;
     struct digest_pair here, there;
-    bool found_here = false, found_there = false;
-    if (imap_messages_body_digest(pass->turn->source, row->source_uid, &here, &found_here, err) != 0 ||
-        target_body_digest(pass->turn->target, pass->folder->target_name, row->target_uid, &there,
-                           &found_there, err) != 0)
+    enum pass_body body_here, body_there;
+    if (pass_source_body(pass, row->source_uid, &here, &body_here, err) != 0 ||
+        pass_target_body(pass, row->target_uid, &there, &body_there, err) != 0)
         return -1;
-    if (!found_here || !found_there)
-        return 0; /* gone since the listing: the next pass tells */
-    if (memcmp(here.normal, there.normal, DIGEST_BYTES) != 0)
-        differ(verifying, "message %" PRIu32 ": the bytes differ", row->source_uid);
-    memcpy(row->target_sha256, there.raw, DIGEST_BYTES);
-    row->has_target_digest = true;
+    verifying->has_read = true;
+    if (body_here == PASS_BODY_GONE || body_there == PASS_BODY_GONE)
+        return 0; /* since the listing: the next pass tells */
+    row->has_target_digest = body_there == PASS_BODY_READ;
+    if (row->has_target_digest)
+        memcpy(row->target_sha256, there.raw, DIGEST_BYTES);
+    row->bytes_differ = body_here != PASS_BODY_READ || body_there != PASS_BODY_READ ||
+                        memcmp(here.normal, there.normal, DIGEST_BYTES) != 0;
+    row->verified_seq = pass->turn->claim->verify_wanted_seq;
+    pass_rows_add(&verifying->read, (size_t)(row - pass->rows));
+    return verifying->read.count < pass->turn->config->copy.batch_messages ? 0 : commit_read(verifying, err);
+}
+
+/* A verify may take many turns: what an earlier one read is not read again, but told again. */
+static int compare_bytes(struct verifying *verifying, struct store_message *row, struct err *err)
+{
+    uint64_t wanted_seq = verifying->turn->claim->verify_wanted_seq;
+    if (row->verified_seq != wanted_seq) {
+        if (verifying->has_read && turn_is_over(verifying->turn)) {
+            verifying->all = false;
+            return 0;
+        }
+        if (read_bytes(verifying, row, err) != 0)
+            return -1;
+    }
+    if (row->verified_seq == wanted_seq && row->bytes_differ)
+        differ(verifying, "message %" PRIu32 ": the bytes differ, or cannot be read", row->source_uid);
     return 0;
 }
 
@@ -112,15 +143,58 @@ static int compare_folder(struct verifying *verifying, struct err *err)
     verifying->last_target_uid = 0;
     verifying->folder_differences = 0;
     pass_index_rows(pass, STORE_SOURCE, &index);
-    for (size_t i = 0; i < pass->source.messages.count && result == 0; i++) {
+    for (size_t i = 0; i < pass->source.messages.count && result == 0 && verifying->all; i++) {
         const struct imap_message *message = &pass->source.messages.items[i];
-        if (verifying->deep && turn_is_over(pass->turn)) {
-            verifying->all = false;
-            break;
-        }
         result = compare_message(verifying, message, pass_index_find(pass, &index, message->uid), err);
     }
     pass_index_fini(&index);
+    return result != 0 ? -1 : commit_read(verifying, err);
+}
+
+/* ---- surplus ---- */
+
+static int by_date_and_header(const void *a, const void *b)
+{
+    const struct match_key *x = a, *y = b;
+    if (x->internal_date != y->internal_date)
+        return x->internal_date < y->internal_date ? -1 : 1;
+    return memcmp(x->header_sha256, y->header_sha256, DIGEST_BYTES);
+}
+
+/* Of what is mirrored, with the dates that the target keeps. */
+static struct match_key *mirrored_keys(const struct pass *pass, size_t *count_out)
+{
+    struct match_key *keys = mem_new((pass->row_count + 1) * sizeof(*keys));
+    *count_out = 0;
+    for (size_t i = 0; i < pass->row_count; i++) {
+        const struct store_message *row = &pass->rows[i];
+        const struct target_message *copy = row->target_uid && row->has_header_digest
+                                                ? target_messages_find(&pass->target, row->target_uid)
+                                                : NULL;
+        if (!copy)
+            continue;
+        keys[*count_out] = (struct match_key){.internal_date = copy->internal_date, .has_header = true};
+        memcpy(keys[(*count_out)++].header_sha256, row->header_sha256, DIGEST_BYTES);
+    }
+    qsort(keys, *count_out, sizeof(*keys), by_date_and_header);
+    return keys;
+}
+
+/* A message that no row names but which is like a mirrored one is a doubled one (I3); any other is somebody else's, and
+ * only counted (I5). */
+static int find_surplus(struct verifying *verifying, struct err *err)
+{
+    struct unmapped unmapped = {0};
+    size_t count;
+    struct match_key *keys = mirrored_keys(&verifying->pass, &count);
+    int result = count ? unmapped_load(&verifying->pass, keys, count, 1, &unmapped, err) : 0;
+    for (size_t i = 0; i < unmapped.count && result == 0; i++)
+        if (unmapped.keys[i].has_header &&
+            bsearch(&unmapped.keys[i], keys, count, sizeof(*keys), by_date_and_header))
+            differ(verifying, "the target's message %" PRIu32 " is a second copy of a mirrored one",
+                   unmapped.uids[i]);
+    free(keys);
+    unmapped_fini(&unmapped);
     return result;
 }
 
@@ -157,6 +231,8 @@ static int verify_folder(struct verifying *verifying, const struct folders_pair 
     result = list_sides(&verifying->pass, err);
     if (result == 0)
         result = compare_folder(verifying, err);
+    if (result == 0 && verifying->all)
+        result = find_surplus(verifying, err);
     if (result == 0 && verifying->folder_differences > 0)
         result = forget_target_marks(&verifying->pass, err);
     pass_fini(&verifying->pass);
@@ -171,7 +247,8 @@ int verify_mirror(struct turn *turn, const struct folders_work *work, bool deep,
     buf_init(&verifying.report, REPORT_MAX_BYTES);
     for (size_t i = 0; i < work->count && result == 0 && verifying.all; i++)
         result = verify_folder(&verifying, &work->pairs[i], err);
-    if (result == 0) {
+    pass_rows_fini(&verifying.read);
+    if (result == 0 && verifying.all) {
         turn->verify_differences = verifying.differences;
         turn->verify_report = str_copy(buf_data(&verifying.report));
         log_info("mirror verified", LOG_UINT("differences", verifying.differences), LOG_INT("deep", deep));

@@ -180,6 +180,8 @@ CREATE TABLE IF NOT EXISTS folder (
 -- message: one message of a folder as it was mirrored. Written by: copier under the mirror's epoch. source_uid is of the
 -- folder's source_uidvalidity, target_uid of its target_uidvalidity. NULL source_uid: gone from production, or not yet
 -- identified again after UIDVALIDITY changed. NULL target_uid: not on the target (state tells why).
+-- verified_seq: the mirror's verify_wanted_seq of the last deep verify that read this message on both sides, so that one
+-- of many turns goes on where it was; bytes_differ: what it found (also: not readable).
 -- Invariants: mirrored => target_uid is not NULL unless it vanished there (I2); no two rows share a target_uid.
 CREATE TABLE IF NOT EXISTS message (
   message_id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -195,6 +197,8 @@ CREATE TABLE IF NOT EXISTS message (
   header_sha256    BINARY(32) NULL,
   target_size      BIGINT UNSIGNED NULL,
   target_sha256    BINARY(32) NULL,
+  verified_seq     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_differ     BOOLEAN NOT NULL DEFAULT 0,
   flags_written    BLOB NOT NULL,
   flags_refused    BLOB NOT NULL,
   times_lost       TINYINT UNSIGNED NOT NULL DEFAULT 0,

@@ -46,6 +46,8 @@ struct store_message {
     uint8_t raw_sha256[DIGEST_BYTES], normal_sha256[DIGEST_BYTES], header_sha256[DIGEST_BYTES];
     uint64_t target_size;
     uint8_t target_sha256[DIGEST_BYTES]; /* raw, as read back */
+    uint64_t verified_seq;               /* verify_wanted_seq of the last deep verify that read it; 0: none */
+    bool bytes_differ;                   /* what that found */
     char *flags_written;                 /* canonical text; never NULL in what is read */
     char *flags_refused;
     uint32_t times_lost, fail_count;

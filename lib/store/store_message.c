@@ -33,6 +33,8 @@ static void read_digests(struct store_query *query, struct store_message *messag
     message->has_target_size = !store_query_is_null(query);
     message->target_size = store_query_u64(query);
     message->has_target_digest = store_query_bytes(query, message->target_sha256, DIGEST_BYTES);
+    message->verified_seq = store_query_u64(query);
+    message->bytes_differ = store_query_bool(query);
 }
 
 static enum store_message_state state_of(const char *word)
@@ -65,15 +67,16 @@ static void read_message(struct store_query *query, struct store_message *messag
 int store_message_list(struct store *store, uint64_t folder_id, struct store_message **messages_out,
                        size_t *count_out, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, "
-        "internal_date, "
-        "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
-        "flags_refused, times_lost, fail_count, next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
-        "error "
-        "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
-        bind_u64(folder_id));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, "
+                   "internal_date, "
+                   "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, "
+                   "verified_seq, bytes_differ, flags_written, flags_refused, times_lost, fail_count, "
+                   "next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
+                   "error "
+                   "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
+                   bind_u64(folder_id));
     struct store_message *messages = NULL;
     size_t count = 0;
     if (query)
@@ -114,7 +117,7 @@ static struct store_param bind_retry_us(const struct store_message *message,
     return bind_u64_if(message->state == STORE_MESSAGE_REFUSED, (uint64_t)(change->retry_seconds * 1e6));
 }
 
-enum { VALUES_COUNT = 19 };
+enum { VALUES_COUNT = 21 };
 
 /* The columns that both INSERT and UPDATE name first, in their order. */
 static void bind_values(const struct store_message *m, const struct store_change *change,
@@ -132,6 +135,8 @@ static void bind_values(const struct store_message *m, const struct store_change
         bind_digest(m->has_header_digest, m->header_sha256),
         bind_u64_if(m->has_target_size, m->target_size),
         bind_digest(m->has_target_digest, m->target_sha256),
+        bind_u64(m->verified_seq),
+        bind_bool(m->bytes_differ),
         bind_text(m->flags_written ? m->flags_written : ""),
         bind_text(m->flags_refused ? m->flags_refused : ""),
         bind_u64(m->times_lost < 255 ? m->times_lost : 255),
@@ -153,9 +158,10 @@ static int insert(struct store *store, const struct store_message *message, cons
     if (store_query_exec(
             store,
             "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "
-            "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, flags_written, "
-            "flags_refused, times_lost, fail_count, next_try_at, error, source_gone_at, mirrored_at, "
-            "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, verified_seq, "
+            "bytes_differ, flags_written, flags_refused, times_lost, fail_count, next_try_at, error, "
+            "source_gone_at, mirrored_at, "
+            "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
             "UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, IF(?, UTC_TIMESTAMP(6), NULL), "
             "IF(?, UTC_TIMESTAMP(6), NULL), ?)",
             params, err) < 0)
@@ -175,7 +181,8 @@ static int update(struct store *store, const struct store_message *message, cons
             store,
             "UPDATE message SET source_uid = ?, target_uid = ?, state = ?, altered = ?, "
             "internal_date = ?, size_bytes = ?, raw_sha256 = ?, normal_sha256 = ?, header_sha256 = ?, "
-            "target_size = ?, target_sha256 = ?, flags_written = ?, flags_refused = ?, times_lost = ?, "
+            "target_size = ?, target_sha256 = ?, verified_seq = ?, bytes_differ = ?, flags_written = ?, "
+            "flags_refused = ?, times_lost = ?, "
             "fail_count = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, error = ?, "
             "source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL), "
             "mirrored_at = IF(?, COALESCE(mirrored_at, UTC_TIMESTAMP(6)), NULL) "
