@@ -32,6 +32,7 @@ char *folders_target_name(const struct config_route *route, const char *name)
 void folders_work_fini(struct folders_work *work)
 {
     free(work->pairs);
+    free(work->skipped);
     store_folder_list_free(work->folders, work->folder_count);
     *work = (struct folders_work){0};
 }
@@ -55,6 +56,34 @@ static struct store_folder *find_recorded(const struct folders_work *work, const
         if (str_equal(work->folders[i].name, name))
             return &work->folders[i];
     return NULL;
+}
+
+static bool is_new(const struct turn *turn, const struct folders_work *work, size_t i)
+{
+    const struct imap_list_entry *entry = &turn->source_list.entries[i];
+    return is_wanted(turn, entry) && !work->skipped[i] && !find_recorded(work, entry->name);
+}
+
+/* 0: `why` was that folder's own; without it the others go on. */
+static int skip(struct turn *turn, struct folders_work *work, size_t i, const struct err *why,
+                struct err *err)
+{
+    if (why->scope > ERR_FOLDER) {
+        *err = *why;
+        return -1;
+    }
+    work->skipped[i] = true;
+    turn_keep_folder_error(turn, why);
+    return 0;
+}
+
+static int load(struct turn *turn, struct folders_work *work, struct err *err)
+{
+    store_folder_list_free(work->folders, work->folder_count);
+    work->folders = NULL;
+    work->folder_count = 0;
+    return store_folder_list(turn->tools->store, turn->claim->lease.mirror_id, &work->folders,
+                             &work->folder_count, err);
 }
 
 /* ---- renamed on production ---- */
@@ -111,8 +140,6 @@ static int rename_on_target(struct turn *turn, const struct store_folder *folder
 {
     if (!target_folder_find(turn->target, folder->target_name) || str_equal(folder->target_name, to))
         return 0;
-    if (target_folder_find(turn->target, to))
-        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "the target has a folder %s already", to);
     return target_folder_rename(turn->target, folder->target_name, to, err);
 }
 
@@ -136,20 +163,40 @@ static int follow_rename(struct turn *turn, struct store_folder *folder, const s
     return err_prefix(err, "folder %s renamed to %s", folder->name, entry->name);
 }
 
+/* Somebody's own folder has the new name on the target, beside ours under the old one: then the renamed one counts as
+ * new, and what is in theirs is adopted. */
+static bool is_name_taken(const struct turn *turn, const struct store_folder *former,
+                          const struct imap_list_entry *entry)
+{
+    char *to = folders_target_name(turn->route, entry->name);
+    bool taken = !str_equal(former->target_name, to) &&
+                 target_folder_find(turn->target, former->target_name) &&
+                 target_folder_find(turn->target, to);
+    if (taken)
+        log_warning("a renamed folder is mirrored as a new one: the target has one of its name already",
+                    LOG_STR("from", former->name), LOG_STR("to", entry->name));
+    free(to);
+    return taken;
+}
+
+static int follow_rename_to(struct turn *turn, struct folders_work *work, const struct imap_list_entry *entry,
+                            struct err *err)
+{
+    struct store_folder *former = find_former(turn, work, entry);
+    bool all = false;
+    if (!former || is_name_taken(turn, former, entry))
+        return 0;
+    if (has_all_messages(turn, entry, former, &all, err) != 0)
+        return err_prefix(err, "folder %s", entry->name);
+    return all ? follow_rename(turn, former, entry, err) : 0;
+}
+
 static int follow_renames(struct turn *turn, struct folders_work *work, struct err *err)
 {
     for (size_t i = 0; i < turn->source_list.count; i++) {
-        const struct imap_list_entry *entry = &turn->source_list.entries[i];
-        struct store_folder *former;
-        bool all = false;
-        if (!is_wanted(turn, entry) || find_recorded(work, entry->name))
-            continue;
-        former = find_former(turn, work, entry);
-        if (!former)
-            continue;
-        if (has_all_messages(turn, entry, former, &all, err) != 0)
-            return -1;
-        if (all && follow_rename(turn, former, entry, err) != 0)
+        struct err why = {0};
+        if (is_new(turn, work, i) && follow_rename_to(turn, work, &turn->source_list.entries[i], &why) != 0 &&
+            skip(turn, work, i, &why, err) != 0)
             return -1;
     }
     return 0;
@@ -170,23 +217,30 @@ static int check_target_name(const struct folders_work *work, const char *name, 
     return 0;
 }
 
+static int record(struct turn *turn, const struct folders_work *work, const char *name, struct err *err)
+{
+    char *target_name = folders_target_name(turn->route, name);
+    uint64_t id;
+    int result = check_target_name(work, name, target_name, err);
+    if (result == 0)
+        result = store_folder_add(turn->tools->store, &turn->claim->lease, name, target_name, &id, err);
+    free(target_name);
+    return result;
+}
+
+/* Loaded anew after each, so that two new ones are not both given one name. */
 static int record_new(struct turn *turn, struct folders_work *work, struct err *err)
 {
     for (size_t i = 0; i < turn->source_list.count; i++) {
-        const struct imap_list_entry *entry = &turn->source_list.entries[i];
-        char *target_name;
-        uint64_t id;
-        int result;
-        if (!is_wanted(turn, entry) || find_recorded(work, entry->name))
+        struct err why = {0};
+        if (!is_new(turn, work, i))
             continue;
-        target_name = folders_target_name(turn->route, entry->name);
-        result = check_target_name(work, entry->name, target_name, err);
-        if (result == 0)
-            result =
-                store_folder_add(turn->tools->store, &turn->claim->lease, entry->name, target_name, &id, err);
-        free(target_name);
-        if (result != 0)
+        if (record(turn, work, turn->source_list.entries[i].name, &why) != 0) {
+            if (skip(turn, work, i, &why, err) != 0)
+                return -1;
+        } else if (load(turn, work, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -229,21 +283,11 @@ static void pair_up(const struct turn *turn, struct folders_work *work)
     qsort(work->pairs, work->count, sizeof(*work->pairs), by_inbox_first);
 }
 
-static int load(struct turn *turn, struct folders_work *work, struct err *err)
-{
-    store_folder_list_free(work->folders, work->folder_count);
-    work->folders = NULL;
-    work->folder_count = 0;
-    return store_folder_list(turn->tools->store, turn->claim->lease.mirror_id, &work->folders,
-                             &work->folder_count, err);
-}
-
 int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err)
 {
-    *work_out = (struct folders_work){0};
+    *work_out = (struct folders_work){.skipped = mem_new(turn->source_list.count + 1)};
     if (load(turn, work_out, err) != 0 || follow_renames(turn, work_out, err) != 0 ||
-        record_new(turn, work_out, err) != 0 || load(turn, work_out, err) != 0 ||
-        note_gone(turn, work_out, err) != 0) {
+        record_new(turn, work_out, err) != 0 || note_gone(turn, work_out, err) != 0) {
         folders_work_fini(work_out);
         return -1;
     }

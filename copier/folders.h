@@ -18,9 +18,11 @@ struct folders_work {
     size_t count;
     struct store_folder *folders;
     size_t folder_count;
+    bool *skipped; /* by index in turn->source_list: not in this turn, for an error of its own */
 };
 
-/* turn->source_list and the target's list must be there, each from a LIST that ended well. */
+/* turn->source_list and the target's list must be there, each from a LIST that ended well. A folder's own error goes to
+ * turn_keep_folder_error(), and that folder is left out. */
 int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err);
 void folders_work_fini(struct folders_work *work);
 

@@ -13,7 +13,9 @@ enum { REPORT_MAX_BYTES = 60000 };
 
 double store_finish_delay(uint32_t fail_count, enum err_scope scope, double random)
 {
-    double delay = scope == ERR_SITE ? 5 : 2, most = scope == ERR_SITE ? 120 : 900;
+    double delay = scope == ERR_SITE ? 5 : 2;
+    /* With a folder's own error the others of the mailbox are served at each try: those must not wait long. */
+    double most = scope == ERR_SITE ? 120 : scope <= ERR_FOLDER ? 60 : 900;
     for (uint32_t i = 1; i < fail_count && delay < most; i++)
         delay *= 2;
     return (delay < most ? delay : most) * (0.75 + random / 2);

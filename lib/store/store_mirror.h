@@ -63,7 +63,8 @@ struct store_finish {
     uint32_t verify_differences;
     const char *verify_report; /* text, a difference a line; NULL if none was done */
     const struct err *error;   /* FAILED: kept in words, fail_count + 1, due after a growing delay with jitter
-                                   (2 s doubling to 15 min; ERR_SITE: 5 s to 2 min) */
+                                   (2 s doubling to 15 min; ERR_SITE: 5 s to 2 min; at most
+                                   ERR_FOLDER: to 1 min) */
 };
 /* Releases the lease. YIELDED: due at once again, behind others of the same priority. DONE: behind_since becomes NULL
  * if wanted_seq is still the number read, else wanted_at; proven_at = now. */

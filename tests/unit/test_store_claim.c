@@ -246,6 +246,20 @@ static void test_growing_delay(void **state)
                        "AND priority = 5") > 0);
 }
 
+/* A folder that fails again and again: what is new in the mailbox's other folders does not wait for it. */
+static void test_a_folders_error_keeps_nothing_waiting(void **state)
+{
+    struct store_fixture *fixture = *state;
+    const struct err folder = {.scope = ERR_FOLDER, .side = ERR_SIDE_TARGET, .text = "create: NO"};
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 1, "dr");
+    struct store_claim claim = claim_as(fixture, fixture->store, us);
+    finish(fixture, &claim, STORE_TURN_FAILED, &folder);
+    assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0);
+    assert_int_equal(store_mirror_want(fixture->store, claim.lease.mirror_id, 1, &err), 0);
+    assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, claim.lease.mirror_id);
+}
+
 static void test_seen_while_working_is_not_lost(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -412,6 +426,7 @@ int main(void)
         TEST(test_fencing),
         TEST(test_takeover_is_remembered),
         TEST(test_growing_delay),
+        TEST(test_a_folders_error_keeps_nothing_waiting),
         TEST(test_seen_while_working_is_not_lost),
         TEST(test_verify_only_comes_last),
         TEST(test_paused_and_removed_routes),

@@ -215,6 +215,8 @@ static void test_delays(void **state)
         {5, ERR_MAILBOX, 24, 40},
         {60, ERR_MAILBOX, 675, 1125},
         {4000000000U, ERR_MAILBOX, 675, 1125},
+        {60, ERR_FOLDER, 45, 75},
+        {60, ERR_MESSAGE, 45, 75},
         {1, ERR_SITE, 3.75, 6.25},
         {30, ERR_SITE, 90, 150},
     };
