@@ -7,7 +7,7 @@
  *   MULTIAPPEND refused                 each for itself, under the same intents
  *   one refused with keywords           once more without; the flags step tries them by STORE
  *   one refused                         recorded as refused, the others go on
- *   production gives no body            counts as missing until the next look tells whether it is gone
+ *   production gives no body            gone meanwhile, or recorded as refused if it lists the message all the same
  *   a side fails                        intents stay open, the turn ends, the next one settles them
  */
 #include "copier/copy.h"
@@ -94,6 +94,13 @@ static void set_error(struct store_message *row, const char *text)
     row->error = text ? str_copy(text) : NULL;
 }
 
+/* A new copy, a new try. */
+static void reset_refused_flags(struct store_message *row)
+{
+    free(row->flags_refused);
+    row->flags_refused = str_copy("");
+}
+
 static void record_stored(struct pass *pass, struct stream_item *item, bool bare)
 {
     struct store_message *row = row_of(pass, item);
@@ -104,6 +111,7 @@ static void record_stored(struct pass *pass, struct stream_item *item, bool bare
     row->has_target_size = false;
     row->has_target_digest = false;
     row->verified_seq = 0;
+    reset_refused_flags(row);
     row->size_bytes = item->pair.raw_bytes;
     memcpy(row->raw_sha256, item->pair.raw, DIGEST_BYTES);
     memcpy(row->normal_sha256, item->pair.normal, DIGEST_BYTES);
@@ -135,6 +143,32 @@ static void note_missing(struct pass *pass, size_t count)
 {
     pass->missing += (uint32_t)count;
     pass->incomplete |= count > 0;
+}
+
+/* What production lists without giving its body: said to be so, and tried again after a growing delay (I7). Not after a
+ * refusal: what came behind the refused one in a MULTIAPPEND was not sent either. */
+static int refuse_withheld(struct batch *batch, struct err *err)
+{
+    struct imap_uids uids = {0};
+    struct imap_messages listed = {0};
+    int result = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].fate == STREAM_NOT_SENT)
+            imap_uids_add(&uids, batch->items[i].message->uid);
+    if (uids.count > 0)
+        result = imap_messages_fetch_uids(batch->pass->turn->source, uids.items, uids.count, "FLAGS", &listed,
+                                          err);
+    for (size_t i = 0; i < batch->count && result == 0; i++) {
+        struct stream_item *item = &batch->items[i];
+        if (item->fate != STREAM_NOT_SENT || !imap_messages_find(&listed, item->message->uid))
+            continue;
+        item->fate = STREAM_REFUSED;
+        err_set(&item->refusal, ERR_MESSAGE, ERR_RETRY_LATER,
+                "production lists it but does not give its body");
+    }
+    imap_messages_fini(&listed);
+    imap_uids_fini(&uids);
+    return result;
 }
 
 /* One transaction: the rows of what has a known fate, and their intents gone. */
@@ -257,7 +291,7 @@ static int send_one(struct batch *all, size_t i, struct err *err)
         if (stream_run(one.pass, one.items, 1, &options, err) != 0)
             return -1;
     }
-    if (commit_fates(&one, options.bare, err) != 0)
+    if (refuse_withheld(&one, err) != 0 || commit_fates(&one, options.bare, err) != 0)
         return -1;
     return settle_stored(&one, err);
 }
@@ -299,7 +333,7 @@ static int send_batch(struct batch *batch, struct err *err)
     if (stream_run(batch->pass, batch->items, batch->count, &options, err) != 0)
         return -1;
     if (!was_any_refused(batch)) {
-        if (commit_fates(batch, false, err) != 0)
+        if (refuse_withheld(batch, err) != 0 || commit_fates(batch, false, err) != 0)
             return -1;
         return settle_stored(batch, err);
     }

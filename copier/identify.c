@@ -357,6 +357,8 @@ static void fill_adopted(struct store_message *row, const struct imap_message *m
     row->altered = on_target->size_bytes != pair->raw_bytes;
     free(row->flags_written);
     row->flags_written = imap_flags_format(&on_target->flags);
+    free(row->flags_refused);
+    row->flags_refused = str_copy("");
 }
 
 static int commit_adopted(struct search *search, struct err *err)

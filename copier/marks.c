@@ -44,9 +44,10 @@ static void see_actual(struct imap_flags *written, const struct imap_flags *actu
 void marks_decide(const struct imap_flags *wanted, const char *flags_written, const char *flags_refused,
                   const struct imap_flags *actual, struct marks_plan *plan_out)
 {
-    struct imap_flags refused, missing;
+    struct imap_flags refused, missing, surplus;
     imap_flags_init(&refused);
     imap_flags_init(&missing);
+    imap_flags_init(&surplus);
     imap_flags_init(&plan_out->written);
     imap_flags_init(&plan_out->add);
     imap_flags_init(&plan_out->remove);
@@ -56,9 +57,11 @@ void marks_decide(const struct imap_flags *wanted, const char *flags_written, co
         see_actual(&plan_out->written, actual, wanted);
     imap_flags_minus(wanted, &plan_out->written, &missing);
     imap_flags_minus(&missing, &refused, &plan_out->add);
-    imap_flags_minus(&plan_out->written, wanted, &plan_out->remove);
+    imap_flags_minus(&plan_out->written, wanted, &surplus);
+    imap_flags_minus(&surplus, &refused, &plan_out->remove);
     imap_flags_fini(&refused);
     imap_flags_fini(&missing);
+    imap_flags_fini(&surplus);
 }
 
 void marks_plan_fini(struct marks_plan *plan)
@@ -74,7 +77,8 @@ struct job {
     uint32_t target_uid;
     char *change; /* "<add>|<remove>" */
     struct imap_flags add, remove;
-    char *after; /* flags_written once done */
+    char *after;  /* flags_written once done */
+    bool refused; /* in part */
 };
 
 struct jobs {
@@ -118,29 +122,27 @@ static void add_job(struct jobs *jobs, const struct pass *pass, size_t row, stru
     free(remove);
 }
 
-/* Refused flags stay on the record only while they are wanted and not there. */
+/* Refused flags stay on the record only while they are wanted and not there, or there and not wanted. */
 static bool shorten_refused(struct store_message *row, const struct imap_flags *wanted,
                             const struct imap_flags *actual)
 {
-    struct imap_flags refused, still, missing;
+    struct imap_flags refused, written, wrong, still;
     char *text;
     bool changed;
     imap_flags_init(&refused);
-    imap_flags_init(&still);
-    imap_flags_init(&missing);
+    imap_flags_init(&written);
     imap_flags_parse(row->flags_refused, &refused);
-    imap_flags_common(&refused, wanted, &still);
-    if (actual)
-        imap_flags_minus(&still, actual, &missing);
-    else
-        imap_flags_copy(&missing, &still);
-    text = imap_flags_format(&missing);
+    imap_flags_parse(row->flags_written, &written);
+    pass_flags_differ(wanted, actual ? actual : &written, &wrong);
+    imap_flags_common(&refused, &wrong, &still);
+    text = imap_flags_format(&still);
     changed = !str_equal(text, row->flags_refused);
     free(row->flags_refused);
     row->flags_refused = text;
     imap_flags_fini(&refused);
+    imap_flags_fini(&written);
+    imap_flags_fini(&wrong);
     imap_flags_fini(&still);
-    imap_flags_fini(&missing);
     return changed;
 }
 
@@ -216,12 +218,15 @@ static void change_text(char **text, const struct imap_flags *add, const struct 
     imap_flags_fini(&rest);
 }
 
-static void note_refusal(struct pass *pass, struct job *jobs, size_t count, const struct imap_flags *flag)
+/* It stays as it was. */
+static void note_refusal(struct pass *pass, struct job *jobs, size_t count, const struct imap_flags *flag,
+                         bool adding)
 {
     const struct imap_flags none = {0};
     for (size_t i = 0; i < count; i++) {
-        change_text(&jobs[i].after, &none, flag);
+        change_text(&jobs[i].after, adding ? &none : flag, adding ? flag : &none);
         change_text(&pass->rows[jobs[i].row].flags_refused, flag, &none);
+        jobs[i].refused = true;
     }
 }
 
@@ -232,33 +237,34 @@ static int store(struct pass *pass, const uint32_t *uids, size_t count, const st
                               refused_out, err);
 }
 
-/* The server said NO to all of them together: which one does it not keep? That one is not written again and again. */
-static int store_singly(struct pass *pass, struct job *jobs, const uint32_t *uids, size_t count,
+static int store_one(struct pass *pass, struct job *jobs, const uint32_t *uids, size_t count,
+                     const struct imap_flags *flag, bool adding, struct err *err)
+{
+    const struct imap_flags none = {0};
+    bool refused;
+    if (store(pass, uids, count, adding ? flag : &none, adding ? &none : flag, &refused, err) != 0)
+        return -1;
+    if (refused)
+        note_refusal(pass, jobs, count, flag, adding);
+    return 0;
+}
+
+/* The server said NO to all of them together: which one does it not change? That one is not written again and again. */
+static int store_singly(struct pass *pass, struct job *jobs, const uint32_t *uids, size_t count, bool adding,
                         struct err *err)
 {
-    const struct imap_flags none = {0}, *add = &jobs[0].add;
-    bool refused;
+    const struct imap_flags *flags = adding ? &jobs[0].add : &jobs[0].remove;
     for (unsigned bit = IMAP_FLAG_SEEN; bit <= IMAP_FLAG_DRAFT; bit <<= 1) {
-        struct imap_flags flag = {.system = add->system & bit};
-        if (flag.system == 0)
-            continue;
-        if (store(pass, uids, count, &flag, &none, &refused, err) != 0)
+        struct imap_flags flag = {.system = flags->system & bit};
+        if (flag.system != 0 && store_one(pass, jobs, uids, count, &flag, adding, err) != 0)
             return -1;
-        if (refused)
-            note_refusal(pass, jobs, count, &flag);
     }
-    for (size_t i = 0; i < add->keyword_count; i++) {
-        struct imap_flags flag = {.keywords = &add->keywords[i], .keyword_count = 1};
-        if (store(pass, uids, count, &flag, &none, &refused, err) != 0)
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        struct imap_flags flag = {.keywords = &flags->keywords[i], .keyword_count = 1};
+        if (store_one(pass, jobs, uids, count, &flag, adding, err) != 0)
             return -1;
-        if (refused)
-            note_refusal(pass, jobs, count, &flag);
     }
-    if (imap_flags_is_empty(&jobs[0].remove))
-        return 0;
-    if (store(pass, uids, count, &none, &jobs[0].remove, &refused, err) != 0)
-        return -1;
-    return refused ? err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "the target refuses to clear flags") : 0;
+    return 0;
 }
 
 static int store_group(struct pass *pass, struct job *jobs, size_t count, struct err *err)
@@ -270,7 +276,9 @@ static int store_group(struct pass *pass, struct job *jobs, size_t count, struct
         uids[i] = jobs[i].target_uid;
     result = store(pass, uids, count, &jobs[0].add, &jobs[0].remove, &refused, err);
     if (result == 0 && refused)
-        result = store_singly(pass, jobs, uids, count, err);
+        result = store_singly(pass, jobs, uids, count, true, err) != 0
+                     ? -1
+                     : store_singly(pass, jobs, uids, count, false, err);
     free(uids);
     return result;
 }
@@ -302,7 +310,7 @@ static int commit_done(struct pass *pass, struct jobs *jobs, struct err *err)
     for (size_t i = 0; i < jobs->count; i++) {
         struct store_message *row = &pass->rows[jobs->items[i].row];
         imap_uids_add(&pass->touched, row->target_uid);
-        if (str_equal(row->flags_written, jobs->items[i].after))
+        if (str_equal(row->flags_written, jobs->items[i].after) && !jobs->items[i].refused)
             continue;
         set_written(row, jobs->items[i].after);
         jobs->items[i].after = NULL;
@@ -333,11 +341,12 @@ int marks_sync(struct pass *pass, struct err *err)
 
 static bool note_refused(struct store_message *row, const struct imap_flags *actual)
 {
-    struct imap_flags written, missing, kept, refused;
+    struct imap_flags written, missing, kept, refused, wrong;
     bool any;
     imap_flags_init(&written);
     imap_flags_init(&missing);
     imap_flags_init(&kept);
+    imap_flags_init(&wrong);
     imap_flags_init(&refused);
     imap_flags_parse(row->flags_written, &written);
     imap_flags_parse(row->flags_refused, &refused);
@@ -345,10 +354,11 @@ static bool note_refused(struct store_message *row, const struct imap_flags *act
     any = !imap_flags_is_empty(&missing);
     if (any) {
         imap_flags_minus(&written, &missing, &kept);
-        unite(&refused, &missing);
+        /* One that it would not clear, and that is gone all the same, is right now. */
+        pass_flags_differ(&refused, &missing, &wrong);
         set_written(row, imap_flags_format(&kept));
         free(row->flags_refused);
-        row->flags_refused = imap_flags_format(&refused);
+        row->flags_refused = imap_flags_format(&wrong);
         log_warning("the target does not keep a flag", LOG_STR("flags", row->flags_refused),
                     LOG_UINT("source_uid", row->source_uid));
     }
@@ -356,6 +366,7 @@ static bool note_refused(struct store_message *row, const struct imap_flags *act
     imap_flags_fini(&missing);
     imap_flags_fini(&kept);
     imap_flags_fini(&refused);
+    imap_flags_fini(&wrong);
     return any;
 }
 

@@ -118,21 +118,32 @@ bool pass_row_is_told(const struct pass *pass, const struct store_message *row)
     return find_told(pass, row) != NULL;
 }
 
+void pass_flags_differ(const struct imap_flags *a, const struct imap_flags *b, struct imap_flags *result)
+{
+    struct imap_flags only_b;
+    imap_flags_minus(a, b, result);
+    imap_flags_minus(b, a, &only_b);
+    result->system |= only_b.system;
+    for (size_t i = 0; i < only_b.keyword_count; i++)
+        imap_flags_add(result, only_b.keywords[i], strlen(only_b.keywords[i]));
+    imap_flags_fini(&only_b);
+}
+
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out)
 {
     const struct imap_message *told = find_told(pass, row);
-    struct imap_flags refused;
+    struct imap_flags written, refused;
     imap_flags_init(flags_out);
     if (told) {
         imap_flags_copy(flags_out, &told->flags);
         return;
     }
+    imap_flags_init(&written);
     imap_flags_init(&refused);
-    imap_flags_parse(row->flags_written, flags_out);
+    imap_flags_parse(row->flags_written, &written);
     imap_flags_parse(row->flags_refused, &refused);
-    flags_out->system |= refused.system;
-    for (size_t i = 0; i < refused.keyword_count; i++)
-        imap_flags_add(flags_out, refused.keywords[i], strlen(refused.keywords[i]));
+    pass_flags_differ(&written, &refused, flags_out);
+    imap_flags_fini(&written);
     imap_flags_fini(&refused);
 }
 

@@ -71,7 +71,10 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
 
 /* Did production tell this row's flags in this pass? */
 bool pass_row_is_told(const struct pass *pass, const struct store_message *row);
-/* What production says of this row's flags: if told, else as last written. Caller fini's. */
+/* result = what is in one of them only. Caller fini's. */
+void pass_flags_differ(const struct imap_flags *a, const struct imap_flags *b, struct imap_flags *result);
+/* What production says of this row's flags: if told, else as recorded: what we wrote, and of what the target refuses the
+ * opposite of what it has. Caller fini's. */
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out);
 
 /* Reading a body for its digest. A NO to it is that message's own trouble (I11): logged, and the others go on. */

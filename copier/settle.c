@@ -141,6 +141,8 @@ static struct store_message *row_of(struct settling *settling, size_t i)
         take_digests(row, known ? &known->pair : &settling->pairs[i]);
     free(row->flags_written);
     row->flags_written = str_copy(intent->flags);
+    free(row->flags_refused);
+    row->flags_refused = str_copy("");
     return row;
 }
 

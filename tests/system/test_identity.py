@@ -1,6 +1,7 @@
 """Which message is which, when UIDs do not tell: what an earlier copy left on the target, UIDVALIDITY changed or UIDNEXT
 gone back on either side, strangers, what somebody deletes on the target, keywords that it does not keep. Each time only
 true differences move: Dovecot's own log of changes on the target says how many."""
+import re
 import subprocess
 
 import pytest
@@ -8,10 +9,26 @@ import pytest
 from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
                       listeners, read_mailbox, site, told)
 from standin.dovecot import Dovecot
+from standin.proxy import Filter, Proxy
 from standin.product import Product, bin_directory
 from standin.voicemail import INBOX, Generator, Message
 
 TOO_LONG = "$Keyword-Of-Thirty-Characters."  # a little more than the target keeps
+
+
+BODY_OF_2 = rb"UID FETCH 2 .*BODY\.PEEK\[\].*"
+NOTHING = b"NOOP"  # answered OK, and nothing is told
+REFUSED = b"STATUS nowhere (MESSAGES)"  # answered NO
+
+
+class Stubborn(Filter):
+    """A server that says something else to some commands: {what one looks like: the command that it hears instead}."""
+    instead = {}
+
+    def _one_command(self, line, *more):
+        for pattern, heard in self.instead.items():
+            line = re.sub(rb"^(\S+) " + pattern + rb"\r\n$", rb"\1 " + heard + b"\r\n", line)
+        return super()._one_command(line, *more)
 
 
 class World:
@@ -31,14 +48,21 @@ class World:
         sites = {"production": site("production", self.production), "dr": site("dr", self.target)}
         for name, server, port in zip(("old", "old-dr"), (self.production, self.target), self.ports):
             sites[name] = site(name, server, port=port, disable_capabilities=["CONDSTORE"])
+        self.stubborn = Stubborn(self.production.host, self.production.port)
+        self.stubborn_target = Stubborn(self.target.host, self.target.port)
+        sites["odd"] = site("odd", self.production, port=self.stubborn.port)
+        sites["odd-dr"] = site("odd-dr", self.target, port=self.stubborn_target.port)
         sites["self"] = site("self", self.production, host="localhost")
         secrets = {f"{name}.secret": self.production.password for name in sites}
-        routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "self": ("production", "self")}
+        routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "odd": ("odd", "odd-dr"),
+                  "self": ("production", "self")}
         self.product = Mirrored(sites, routes, secrets=secrets).start()
         return self
 
     def __exit__(self, kind, *_):
         self.product.__exit__(kind)
+        self.stubborn.stop()
+        self.stubborn_target.stop()
         self.production.discard()
         self.target.discard()
 
@@ -255,6 +279,133 @@ def test_a_verify_finds_what_nothing_shows(world):
     assert world.product.ctl("verify", "--deep", "--wait", mailbox).exit == 0
 
 
+def test_a_verify_tells_second_copies_and_not_strangers(world):
+    mailbox = "5135"
+    messages, changes = world.mirrored(mailbox)
+    world.target.deliver(mailbox, "INBOX", world.tiny())
+    assert world.product.ctl("verify", "--wait", mailbox).exit == 0
+    world.target.deliver(mailbox, "INBOX", messages[1])
+    changes.seen()
+    assert world.product.ctl("verify", "--wait", mailbox).exit == 1
+    assert "INBOX: the target's message 7 is a second copy of a mirrored one" in world.product.ctl("why", mailbox).out
+    assert changes.of(mailbox, "expunge") == 0
+
+
+def test_short_turns_come_to_an_end(world):
+    """Looking at INBOX alone takes longer than a turn: later folders have their turn all the same, and a deep verify ends."""
+    mailbox = "5136"
+    world.production.fill(mailbox, {INBOX: [world.tiny() for _ in range(4)], ("A",): [world.tiny()],
+                                    ("B",): [world.tiny(), world.tiny()], ("C",): [world.tiny()]})
+    with Proxy(world.production.host, world.production.port, delay_ms=15) as far, \
+            Mirrored({"production": site("production", world.production, port=far.port), "dr": site("dr", world.target)},
+                     {"dr": ("production", "dr")}, copiers=1, copy={"turn_seconds": 0.1, "batch_messages": 1},
+                     secrets={f"{name}.secret": world.production.password for name in ("production", "dr")}) as product:
+        product.add("dr", mailbox)
+        product.sync(mailbox)
+        assert_equal(world.production, world.target, mailbox)
+        assert product.ctl("verify", "--deep", "--wait", mailbox).exit == 0
+        assert product.sql("SELECT COUNT(*), SUM(target_sha256 = raw_sha256) FROM message") == [["8", "8"]]
+        turns = len(re.findall(r"copier.*turn done", product.log()))
+        assert turns > 8, product.log_tail(40)
+
+
+def test_only_equal_bytes_are_taken_for_a_late_copy(world):
+    """Header, date and size are those of a message whose APPEND may still come true: another body is somebody's own (I5)."""
+    mailbox = "5137"
+    messages, changes = world.mirrored(mailbox)
+    first = messages[0]
+    alike = Message(first.data[:-8] + b"other!\r\n", (), first.date)
+    world.product.sql("INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, header_sha256,"
+                      " flags, target_uidvalidity, target_uidnext, lease_epoch, state, created_at, ghost_until)"
+                      " SELECT folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, header_sha256, '',"
+                      " target_uidvalidity, 1, 0, 'ghost', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 1 HOUR"
+                      " FROM message JOIN folder USING (folder_id) JOIN mirror USING (mirror_id) JOIN mailbox USING (mailbox_id)"
+                      f" WHERE number = '{mailbox}' AND source_uid = 1")
+    world.target.deliver(mailbox, "INBOX", alike)
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.now() == [] and world.product.counted(mailbox)["foreign"] == 1
+    world.target.deliver(mailbox, "INBOX", first)
+    world.product.sync(mailbox)
+    assert changes.of(mailbox, "expunge") == 1
+    assert world.product.counted(mailbox)["foreign"] == 1 and len(uids(world.target, mailbox)) == 6
+
+
+def test_renamed_to_a_name_that_the_target_has(world):
+    """It is mirrored as a new folder, beside what is there; the others go on."""
+    mailbox = "5138"
+    _, changes = world.mirrored(mailbox, folder=("A",))
+    folders(world.target, mailbox, ("create", "B"))
+    world.target.deliver(mailbox, "B", world.tiny())
+    folders(world.production, mailbox, ("rename", "A", "B"))
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 6
+    assert world.product.counted(mailbox)["foreign"] == 1
+    here, there = (read_mailbox(server.endpoint(), mailbox) for server in (world.production, world.target))
+    assert len(there[INBOX]) == 1 and len(there[("B",)]) == len(here[("B",)]) + 1 == 6
+
+
+# --- messages and flags that a server makes trouble with ---
+
+def test_a_body_that_production_does_not_give(world):
+    """Named, tried again after a while, and never in the way of the others."""
+    mailbox = "5145"
+    world.production.fill(mailbox, {INBOX: [world.tiny() for _ in range(3)]})
+    world.stubborn.instead = {BODY_OF_2: NOTHING}
+    world.product.add("odd", mailbox)
+    world.product.sync(mailbox, exit=1)
+    assert world.product.counted(mailbox, "odd")["refused"] == 1
+    assert "does not give its body" in world.product.ctl("why", mailbox).out
+    asked = len(world.stubborn.commands)
+    world.product.sync(mailbox, exit=1)
+    assert not [line for line in world.stubborn.commands[asked:] if "BODY.PEEK[]" in line or "NOOP" in line]
+    world.stubborn.instead = {}
+    world.product.sql("UPDATE message SET next_try_at = NULL WHERE state = 'refused'")
+    world.product.sync(mailbox)
+    assert_equal(world.production, world.target, mailbox, ignore_order=True)
+
+
+def test_a_body_that_the_target_cannot_read(world):
+    """It is known by header, date and size when UIDs count no more; a deep verify names it."""
+    mailbox = "5146"
+    _, changes = world.mirrored(mailbox, route="odd")
+    world.stubborn_target.instead = {BODY_OF_2: REFUSED}
+    world.target.doveadm("mailbox", "update", "-u", mailbox, "--uid-validity", 77, "INBOX")
+    changes.seen()
+    world.product.sync(mailbox)
+    assert changes.of(mailbox) == 0
+    assert world.product.ctl("verify", "--deep", "--wait", mailbox).exit == 1
+    assert "message 2: the bytes differ, or cannot be read" in world.product.ctl("why", mailbox).out
+    world.stubborn_target.instead = {}
+    assert world.product.ctl("verify", "--deep", "--wait", mailbox).exit == 0
+    assert_equal(world.production, world.target, mailbox)
+
+
+def test_a_flag_that_the_target_does_not_clear(world):
+    """Not equal, by name, and not written again and again."""
+    mailbox = "5147"
+    world.mirrored(mailbox, route="odd")
+    world.stubborn_target.instead = {rb"UID STORE \S+ -FLAGS.*": REFUSED}
+    change(world.production, mailbox, "INBOX", "STORE", "2", "-FLAGS", "(\\Seen)")
+    change(world.production, mailbox, "INBOX", "STORE", "2", "+FLAGS", "(\\Flagged)")
+    world.product.sync(mailbox, exit=1)
+    assert world.product.mirror(mailbox, "odd")["refused_keywords"] == "\\Seen"
+    asked = len(world.stubborn_target.commands)
+    world.product.sync(mailbox, exit=1)
+    change(world.target, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(Theirs)")
+    world.product.sync(mailbox, exit=1)
+    assert not [line for line in world.stubborn_target.commands[asked:] if "UID STORE" in line]
+    world.stubborn_target.instead = {}
+    change(world.production, mailbox, "INBOX", "STORE", "2", "+FLAGS", "(\\Seen)")
+    world.product.sync(mailbox)
+    assert world.product.mirror(mailbox, "odd")["refused_keywords"] == ""
+    change(world.production, mailbox, "INBOX", "STORE", "2", "-FLAGS", "(\\Seen)")
+    world.product.sync(mailbox)
+    assert_equal(world.production, world.target, mailbox, ignore_keywords=("Theirs",))
+
+
 # --- what the target refuses ---
 
 def test_a_message_that_the_target_refuses(world):
@@ -321,5 +472,6 @@ def test_two_names_of_one_store_are_found_out(world):
 def test_nothing_was_complained_about_without_reason(world):
     # While its files are exchanged under its feet, the server may say less than it should.
     expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121",
-                "are one store", "not encrypted.*site=self")
+                "are one store", "not encrypted.*site=self", "message not readable.*mailbox=5146",
+                "renamed folder is mirrored as a new one")
     assert world.product.complaints(*expected) == []
