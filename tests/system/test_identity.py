@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
-                      listeners, read_mailbox, site, told)
+                      listeners, read_mailbox, site, told, wait_for)
 from standin.dovecot import Dovecot
 from standin.proxy import Filter, Proxy
 from standin.product import Product, bin_directory
@@ -56,7 +56,11 @@ class World:
         secrets = {f"{name}.secret": self.production.password for name in sites}
         routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "odd": ("odd", "odd-dr"),
                   "self": ("production", "self")}
-        self.product = Mirrored(sites, routes, secrets=secrets).start()
+        product = Mirrored(sites, routes, secrets=secrets)
+        next(route for route in product.config["routes"] if route["name"] == "odd")["folders"] = {
+            "rename": [{"from": "Twin", "to": "Saved"}]}
+        product.write_config()
+        self.product = product.start()
         return self
 
     def __exit__(self, kind, *_):
@@ -347,6 +351,21 @@ def test_renamed_to_a_name_that_the_target_has(world):
     assert len(there[INBOX]) == 1 and len(there[("B",)]) == len(here[("B",)]) + 1 == 6
 
 
+def test_a_folder_that_cannot_be_mirrored_keeps_no_other_waiting(world):
+    """Two would become one on the target: one of them waits, by name; INBOX does not."""
+    mailbox = "5139"
+    world.production.fill(mailbox, {INBOX: [world.tiny()], ("Saved",): [world.tiny()], ("Twin",): [world.tiny()]})
+    world.product.add("odd", mailbox)
+    for count in 1, 2:
+        wait_for(lambda count=count: len(read_mailbox(world.target.endpoint(), mailbox).get(INBOX, [])) == count, 15,
+                 lambda: f"{count} in INBOX:\n{world.product.log_tail(30)}")
+        world.product.wait_mirror(lambda mirror: mirror["state"] == "failing", mailbox, "odd")
+        world.production.deliver(mailbox, "INBOX", world.tiny())
+    assert "would both become Saved" in world.product.mirror(mailbox, "odd")["error"]["text"]
+    assert len(read_mailbox(world.target.endpoint(), mailbox)[("Saved",)]) == 1
+    world.product.ctl("mailbox", "remove", mailbox).ok()
+
+
 # --- messages and flags that a server makes trouble with ---
 
 def test_a_body_that_production_does_not_give(world):
@@ -429,7 +448,7 @@ def test_a_keyword_that_the_target_refuses(world):
     world.production.fill(mailbox, {INBOX: [world.tiny("\\Seen", "Urgent", TOO_LONG), world.tiny("Urgent")]})
     world.product.add("dr", mailbox)
     world.product.sync(mailbox, exit=1)
-    assert world.product.mirror(mailbox)["state"] == "not equal"
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "not equal", mailbox)
     assert world.product.mirror(mailbox)["refused_keywords"] == TOO_LONG
     assert TOO_LONG in world.product.ctl("why", mailbox).out
     assert_equal(world.production, world.target, mailbox, ignore_keywords=(TOO_LONG,))
@@ -472,6 +491,6 @@ def test_two_names_of_one_store_are_found_out(world):
 def test_nothing_was_complained_about_without_reason(world):
     # While its files are exchanged under its feet, the server may say less than it should.
     expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121",
-                "are one store", "not encrypted.*site=self", "message not readable.*mailbox=5146",
+                "are one store", "not encrypted.*site=self", "message not readable.*mailbox=5146", "mailbox=5139",
                 "renamed folder is mirrored as a new one")
     assert world.product.complaints(*expected) == []

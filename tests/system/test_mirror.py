@@ -191,7 +191,7 @@ def test_what_a_target_alters_is_counted_and_not_copied_again(world):
     product.add("poor", mailbox)
     product.sync(mailbox, exit=1)
     assert_equal(world.maildir, world.poor, mailbox, ignore_dates=True, ignore_order=True)
-    assert product.mirror(mailbox, "poor")["state"] == "not equal"
+    product.wait_mirror(lambda mirror: mirror["state"] == "not equal", mailbox, "poor")
     assert product.counted(mailbox, "poor")["altered"] == 1
     quiet_pass(product, [(mailbox, "poor")], world.maildir, world.poor, exit=1)
     assert product.mirror(mailbox, "poor")["copied_messages"] == 3
