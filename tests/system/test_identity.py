@@ -1,6 +1,7 @@
 """Which message is which, when UIDs do not tell: what an earlier copy left on the target, UIDVALIDITY changed or UIDNEXT
 gone back on either side, strangers, what somebody deletes on the target, keywords that it does not keep. Each time only
-true differences move: Dovecot's own log of changes on the target says how many."""
+true differences move: Dovecot's own log of changes on the target says how many. And what holds up neither the other
+messages nor the other folders: bodies, flags and names that a server makes trouble with."""
 import re
 import subprocess
 
@@ -9,8 +10,8 @@ import pytest
 from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
                       listeners, read_mailbox, site, told, wait_for)
 from standin.dovecot import Dovecot
-from standin.proxy import Filter, Proxy
 from standin.product import Product, bin_directory
+from standin.proxy import Filter, Proxy
 from standin.voicemail import INBOX, Generator, Message
 
 TOO_LONG = "$Keyword-Of-Thirty-Characters."  # a little more than the target keeps
