@@ -44,6 +44,8 @@ static enum api_state state_of(const struct store_mirror_status *mirror, const s
         return API_STATE_STOPPED;
     if (!mirror->working && (is_given(mirror->error) || is_given(mirror->look_error)))
         return API_STATE_FAILING;
+    if (mirror->removing)
+        return API_STATE_REMOVING;
     if (mirror->working)
         return API_STATE_WORKING;
     if (never_done(mirror))

@@ -217,15 +217,29 @@ void api_mailbox_add(struct api *api, struct api_request *request, struct api_an
     cJSON_Delete(body);
 }
 
+/* "?copies=remove": the copies on the targets go first, and then the mailbox. */
+static bool wants_copies_removed(const struct api_request *request, bool *valid_out)
+{
+    const char *copies = api_query(request, "copies");
+    bool remove = str_equal(copies, "remove");
+    *valid_out = !copies || remove || str_equal(copies, "keep");
+    return remove;
+}
+
 void api_mailbox_remove(struct api *api, struct api_request *request, struct api_answer *answer)
 {
     struct err err = {0};
     char what[128];
-    bool found = false;
-    snprintf(what, sizeof what, "mailbox remove %s", request->param);
+    bool found = false, valid, with_copies = wants_copies_removed(request, &valid);
+    if (!valid) {
+        api_problem(answer, 422, "copies must be keep or remove");
+        return;
+    }
+    snprintf(what, sizeof what, "mailbox remove %s%s", request->param, with_copies ? " with its copies" : "");
     struct store *store = api_store(api, &err);
     if (!store || store_audit(store, request->who, what, "", &err) < 0 ||
-        store_mailbox_remove(store, request->param, &found, &err) < 0) {
+        (with_copies ? store_mailbox_remove_with_copies(store, request->param, &found, &err)
+                     : store_mailbox_remove(store, request->param, &found, &err)) < 0) {
         api_problem_from(api, answer, &err, 422);
         return;
     }
@@ -236,6 +250,6 @@ void api_mailbox_remove(struct api *api, struct api_request *request, struct api
     api_wake_scanners(api->wake, NULL);
     cJSON *document = cJSON_CreateObject();
     api_text_add(document, "number", request->param);
-    api_text_add(document, "result", "removed");
-    api_answer_json(answer, 200, document);
+    api_text_add(document, "result", with_copies ? "removing" : "removed");
+    api_answer_json(answer, with_copies ? 202 : 200, document);
 }

@@ -124,6 +124,9 @@ static void what(const struct subject *s, char *text, size_t size)
     case API_STATE_FAILING:
         what_failing(s, text, size);
         break;
+    case API_STATE_REMOVING:
+        snprintf(text, size, "A person ended the subscription; its copies are being removed from %s.", s->to);
+        break;
     case API_STATE_WORKING:
         snprintf(text, size, "A copier is working on it now (%s).",
                  s->m->doing_owner ? s->m->doing_owner : "");

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/reconcile.h"
+#include "copier/remove.h"
 #include "copier/verify.h"
 
 #include <inttypes.h>
@@ -215,6 +216,8 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
 {
     struct folders_work work = {0};
     int result = -1;
+    if (turn->claim->removing)
+        return remove_copies(turn, err);
     if (turn->claim->taken_over || turn->claim->recheck_target)
         turn->list_target = true;
     if (turn->claim->taken_over && store_mirror_recheck_later(turn->tools->store, &turn->claim->lease,
@@ -264,6 +267,11 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
 
 static void say(const struct turn *turn, int result, const struct err *error, char *said, size_t said_size)
 {
+    if (result == 0 && turn->claim->removing) {
+        snprintf(said, said_size, "copies removed");
+        log_info("mirror ended: its copies are removed");
+        return;
+    }
     if (result != 0) {
         snprintf(said, said_size, "failed: %s", error->text);
         log_warning("turn failed", LOG_STR("error", error->text),
@@ -313,7 +321,7 @@ bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *s
     if (result != 0)
         error_of(&turn, &err);
     say(&turn, result, &err, said, said_size);
-    done = give_back(&turn, result, verified, &err);
+    done = result == 0 && claim->removing ? true : give_back(&turn, result, verified, &err);
     close_sides(&turn);
     *tools->current = NULL;
     free(turn.verify_report);

@@ -25,6 +25,7 @@ enum { CTL_MAX_ROUTES = 64, CTL_ERROR_BYTES = 512 };
     X(COS, "--cos", "TEXT", "class of service")                                                              \
     X(PRIORITY, "--priority", "1..8", "1 is the most urgent, 5 the default")                                 \
     X(ROUTE, "--route", "NAME", "on this route; may be repeated where mailboxes are added (all routes)")     \
+    X(WITH_COPIES, "--with-copies", NULL, "remove its copies from the targets, too")                         \
     X(YES, "--yes", NULL, "don't ask")                                                                       \
     X(WAIT, "--wait", NULL, "wait until all is done, or a person is needed")                                 \
     X(TIMEOUT, "--timeout", "SECONDS", "with --wait: not longer than this")                                  \

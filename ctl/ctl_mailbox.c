@@ -15,9 +15,10 @@
 
 enum { MAX_CSV_BYTES = 8 * 1024 * 1024, IMPORT_SECONDS = 1800, REFUSED_SHOWN = 20 };
 
-static cJSON *ask_about(struct ctl *ctl, const char *method, const char *number, enum ctl_exit *exit_out)
+static cJSON *ask_about(struct ctl *ctl, const char *method, const char *number, const char *query,
+                        enum ctl_exit *exit_out)
 {
-    char *escaped = ctl_escape(number), *path = str_format("/api/v1/mailboxes/%s", escaped);
+    char *escaped = ctl_escape(number), *path = str_format("/api/v1/mailboxes/%s%s", escaped, query);
     cJSON *answer = ctl_ask(ctl, &(struct ctl_request){.method = method, .path = path}, exit_out);
     free(escaped);
     free(path);
@@ -79,21 +80,25 @@ static bool is_meant(const struct ctl *ctl, const struct ctl_args *args)
     char answer[16];
     if (ctl_args_has(args, CTL_OPT_YES) || !ctl->err_is_tty || !isatty(STDIN_FILENO))
         return true;
-    fprintf(stderr, "End the subscription of mailbox %s and forget what was recorded? Copies stay. [y/N] ",
-            args->words[0]);
+    fprintf(
+        stderr, "End the subscription of mailbox %s and forget what was recorded? %s [y/N] ", args->words[0],
+        ctl_args_has(args, CTL_OPT_WITH_COPIES) ? "ITS COPIES ON THE TARGETS ARE REMOVED." : "Copies stay.");
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 enum ctl_exit ctl_mailbox_remove(struct ctl *ctl, const struct ctl_args *args)
 {
     enum ctl_exit exit = CTL_WELL;
+    bool with_copies = ctl_args_has(args, CTL_OPT_WITH_COPIES);
     if (!is_meant(ctl, args)) {
         ctl_complain("nothing was done");
         return CTL_NOT_WELL;
     }
-    cJSON *answer = ask_about(ctl, "DELETE", args->words[0], &exit);
+    cJSON *answer = ask_about(ctl, "DELETE", args->words[0], with_copies ? "?copies=remove" : "", &exit);
     if (answer && !printed_json(ctl, answer))
-        ctl_say("mailbox %s: removed; copies on the targets stay", ctl_text(answer, "number"));
+        ctl_say("mailbox %s: %s", ctl_text(answer, "number"),
+                with_copies ? "its copies are being removed; it leaves the list when they are gone"
+                            : "removed; copies on the targets stay");
     cJSON_Delete(answer);
     return exit;
 }
@@ -180,7 +185,7 @@ enum ctl_exit ctl_mailbox_show(struct ctl *ctl, const struct ctl_args *args)
 {
     enum ctl_exit exit = CTL_WELL;
     const cJSON *mirror;
-    cJSON *mailbox = ask_about(ctl, "GET", args->words[0], &exit);
+    cJSON *mailbox = ask_about(ctl, "GET", args->words[0], "", &exit);
     if (!mailbox || printed_json(ctl, mailbox)) {
         cJSON_Delete(mailbox);
         return exit;

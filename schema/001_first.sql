@@ -63,7 +63,8 @@ CREATE TABLE IF NOT EXISTS route (
   UNIQUE KEY name (name)
 );
 
--- mailbox: what is subscribed. Written by: api.
+-- mailbox: what is subscribed. Written by: api; a copier takes the rows of a mailbox away whose copies it removed.
+-- removing: a person asked to end the subscription and to remove its copies; nothing is mirrored any more.
 CREATE TABLE IF NOT EXISTS mailbox (
   mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   number       VARBINARY(64) NOT NULL,
@@ -71,6 +72,7 @@ CREATE TABLE IF NOT EXISTS mailbox (
   cos          VARBINARY(32) NOT NULL DEFAULT '',
   priority     TINYINT UNSIGNED NOT NULL DEFAULT 5,
   added_at     DATETIME(6) NOT NULL,
+  removing     BOOLEAN NOT NULL DEFAULT 0,
   UNIQUE KEY number (number)
 );
 

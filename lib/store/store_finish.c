@@ -173,3 +173,66 @@ int store_mirror_recheck_later(struct store *store, const struct store_lease *le
     struct rechecking rechecking = {.lease = lease, .minutes = late_command_minutes};
     return store_tx_fenced(store, lease, recheck_body, &rechecking, err);
 }
+
+/* ---- the end of a mirror ---- */
+
+/* In this order: the mirror's row is locked already, its contents go before it. */
+static const char *const mirror_removals[] = {
+    "DELETE i FROM intent i JOIN folder f ON f.folder_id = i.folder_id WHERE f.mirror_id = ?",
+    "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id WHERE f.mirror_id = ?",
+    "DELETE FROM folder WHERE mirror_id = ?",
+    "DELETE FROM mirror WHERE mirror_id = ?",
+};
+
+/* With its last mirror a mailbox goes, too. */
+static const char *const mailbox_removals[] = {
+    "DELETE FROM look WHERE mailbox_id = ? AND NOT EXISTS "
+    "(SELECT 1 FROM mirror m WHERE m.mailbox_id = look.mailbox_id)",
+    "DELETE FROM mailbox WHERE mailbox_id = ? AND NOT EXISTS "
+    "(SELECT 1 FROM mirror m WHERE m.mailbox_id = mailbox.mailbox_id)",
+};
+
+static int run_all(struct store *store, const char *const *statements, size_t count, uint64_t id,
+                   struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (STORE_EXEC(store, err, statements[i], bind_u64(id)) < 0)
+            return -1;
+    return 0;
+}
+
+/* The mailbox whose removal is still wanted, locked; 0: it was subscribed again. */
+static int lock_removing(struct store *store, uint64_t mirror_id, uint64_t *mailbox_id_out, struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT b.mailbox_id FROM mailbox b JOIN mirror m ON m.mailbox_id = b.mailbox_id "
+                   "WHERE m.mirror_id = ? AND b.removing FOR UPDATE",
+                   bind_u64(mirror_id));
+    *mailbox_id_out = query && store_query_next(query) ? store_query_u64(query) : 0;
+    return store_query_end(query, err);
+}
+
+static int forget_body(struct store *store, void *context, struct err *err)
+{
+    const struct store_lease *lease = context;
+    uint64_t mailbox_id;
+    if (lock_removing(store, lease->mirror_id, &mailbox_id, err))
+        return -1;
+    if (!mailbox_id)
+        return STORE_EXEC(store, err, "UPDATE mirror SET " RELEASE "WHERE mirror_id = ?",
+                          bind_u64(lease->mirror_id)) < 0
+                   ? -1
+                   : 0;
+    if (run_all(store, mirror_removals, sizeof(mirror_removals) / sizeof(*mirror_removals), lease->mirror_id,
+                err))
+        return -1;
+    return run_all(store, mailbox_removals, sizeof(mailbox_removals) / sizeof(*mailbox_removals), mailbox_id,
+                   err);
+}
+
+int store_mirror_forget(struct store *store, const struct store_lease *lease, struct err *err)
+{
+    struct store_lease mine = *lease;
+    return store_tx_fenced(store, lease, forget_body, &mine, err);
+}

@@ -49,7 +49,8 @@ static int update_mailbox(struct store *store, struct adding *adding, uint32_t f
 {
     const struct store_mailbox *mailbox = adding->mailbox;
     adding->changed = true;
-    if (STORE_EXEC(store, err, "UPDATE mailbox SET name = ?, cos = ?, priority = ? WHERE mailbox_id = ?",
+    if (STORE_EXEC(store, err,
+                   "UPDATE mailbox SET name = ?, cos = ?, priority = ?, removing = 0 WHERE mailbox_id = ?",
                    bind_text(mailbox->name), bind_text(mailbox->cos), bind_u64(mailbox->priority),
                    bind_u64(adding->mailbox_id)) < 0)
         return -1;
@@ -60,7 +61,8 @@ static int add_mailbox(struct store *store, struct adding *adding, struct err *e
 {
     const struct store_mailbox *mailbox = adding->mailbox;
     struct store_query *query = STORE_ROWS(
-        store, err, "SELECT mailbox_id, priority, name, cos FROM mailbox WHERE number = ? FOR UPDATE",
+        store, err,
+        "SELECT mailbox_id, priority, name, cos, removing FROM mailbox WHERE number = ? FOR UPDATE",
         bind_text(mailbox->number));
     uint32_t priority = 0;
     bool same = false;
@@ -71,6 +73,7 @@ static int add_mailbox(struct store *store, struct adding *adding, struct err *e
         priority = store_query_u32(query);
         same = str_equal(store_query_text(query), mailbox->name);
         same = str_equal(store_query_text(query), mailbox->cos) && same && priority == mailbox->priority;
+        same = !store_query_bool(query) && same;
     }
     if (store_query_end(query, err))
         return -1;
@@ -234,6 +237,33 @@ int store_mailbox_remove(struct store *store, const char *number, bool *found_ou
 {
     struct removing removing = {.number = number};
     if (store_tx_run(store, remove_body, &removing, err))
+        return -1;
+    *found_out = removing.mailbox_id != 0;
+    return 0;
+}
+
+static int ask_to_remove_body(struct store *store, void *context, struct err *err)
+{
+    struct removing *removing = context;
+    if (lock_mirrors(store, removing, err))
+        return -1;
+    if (!removing->mailbox_id)
+        return 0;
+    return STORE_EXEC(store, err, "UPDATE mailbox SET removing = 1 WHERE mailbox_id = ?",
+                      bind_u64(removing->mailbox_id)) < 0 ||
+                   STORE_EXEC(store, err,
+                              "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = UTC_TIMESTAMP(6), "
+                              "priority = 0 WHERE mailbox_id = ?",
+                              bind_u64(removing->mailbox_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_mailbox_remove_with_copies(struct store *store, const char *number, bool *found_out,
+                                     struct err *err)
+{
+    struct removing removing = {.number = number};
+    if (store_tx_run(store, ask_to_remove_body, &removing, err))
         return -1;
     *found_out = removing.mailbox_id != 0;
     return 0;

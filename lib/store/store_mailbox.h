@@ -24,6 +24,10 @@ int store_mailbox_add(struct store *store, const struct store_mailbox *mailbox, 
 /* Removes mirrors and everything recorded of them; copies on the targets stay. *found_out. A mirror that is leased is
  * fenced by that: its copier loses the lease. */
 int store_mailbox_remove(struct store *store, const char *number, bool *found_out, struct err *err);
+/* The same, but copiers remove the copies from the targets first: the mailbox is `removing` until the last of its mirrors
+ * is done (store_mirror_forget()). Adding it again meanwhile takes that back. */
+int store_mailbox_remove_with_copies(struct store *store, const char *number, bool *found_out,
+                                     struct err *err);
 
 /* One mirror as `status`, `list`, `show` and `why` print it. Strings valid during the callback. Ages in seconds, -1:
  * none. */
@@ -34,7 +38,7 @@ struct store_mirror_status {
     const char
         *state; /* "equal", "behind", "working", "waiting", "failing", "not equal", "paused", "stopped",
                           "new", "not looked at" */
-    bool equal, paused, working, wanted, verify_wanted;
+    bool equal, paused, removing, working, wanted, verify_wanted;
     uint64_t wanted_seq, done_seq, verify_wanted_seq, verify_done_seq;
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages,
         gone_messages;

@@ -83,12 +83,13 @@ static int choose(struct store *store, const struct claiming *claiming, struct e
 static int read_names(struct store *store, struct store_claim *claim, struct err *err)
 {
     struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT b.number, r.name FROM mailbox b, route r "
+                                           "SELECT b.number, r.name, b.removing FROM mailbox b, route r "
                                            "WHERE b.mailbox_id = ? AND r.route_id = ?",
                                            bind_u64(claim->mailbox_id), bind_u64(claim->route_id));
     if (query && store_query_next(query)) {
         store_query_copy(query, claim->mailbox, sizeof(claim->mailbox));
         store_query_copy(query, claim->route, sizeof(claim->route));
+        claim->removing = store_query_bool(query);
     }
     return store_query_end(query, err);
 }

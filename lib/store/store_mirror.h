@@ -28,8 +28,13 @@ struct store_claim {
     bool verify_deep;
     bool taken_over;     /* the former owner did not release it: list the target whole */
     bool recheck_target; /* recheck_target_at has come: list the target whole once more */
+    bool removing;       /* a person asked to remove the copies: nothing else is to be done */
     uint32_t fail_count;
 };
+
+/* The copies of a mirror that is `removing` are gone: takes its rows away, with the last one the mailbox. Nothing is done
+ * if the mailbox was subscribed again meanwhile: then the lease is only released. */
+int store_mirror_forget(struct store *store, const struct store_lease *lease, struct err *err);
 
 bool store_err_is_lease_lost(const struct err *err);
 

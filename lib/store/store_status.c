@@ -14,7 +14,7 @@
 
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "
-    "r.paused OR NOT r.configured, "
+    "r.paused OR NOT r.configured, b.removing, "
     "COALESCE(m.lease_owner IS NOT NULL AND m.lease_until > UTC_TIMESTAMP(6), 0), m.wanted_seq > m.done_seq, "
     "m.verify_wanted_seq > m.verify_done_seq, m.wanted_seq, m.done_seq, m.verify_wanted_seq, "
     "m.verify_done_seq, m.source_messages, m.target_messages, m.missing_messages, m.refused_messages, "
@@ -44,6 +44,7 @@ static void read_identity(struct store_query *query, struct store_mirror_status 
     status->priority = store_query_u32(query);
     status->equal = store_query_bool(query);
     status->paused = store_query_bool(query);
+    status->removing = store_query_bool(query);
     status->working = store_query_bool(query);
     status->wanted = store_query_bool(query);
     status->verify_wanted = store_query_bool(query);

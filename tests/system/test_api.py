@@ -262,6 +262,20 @@ def test_add_show_change_remove(api):
     assert not api.complaints()
 
 
+def test_remove_with_copies_is_a_matter_for_copiers(api):
+    """Asked for, shown, taken back by adding it again."""
+    add(api, "1001")
+    api.ask("DELETE", "/api/v1/mailboxes/1001?copies=perhaps").problem(422)
+    answer = api.ask("DELETE", "/api/v1/mailboxes/1001?copies=remove")
+    assert answer.status == 202 and answer.json == {"number": "1001", "result": "removing"}
+    assert {mirror["state"] for mirror in api.ask("GET", "/api/v1/mailboxes/1001").json["mirrors"]} == {"removing"}
+    assert api.sql("SELECT COUNT(*) FROM mirror WHERE wanted_seq > done_seq AND priority = 0") != [["0"]]
+    assert api.ask("POST", "/api/v1/mailboxes", {"mailbox": "1001"}).json["result"] == "changed"
+    assert "removing" not in {mirror["state"] for mirror in api.ask("GET", "/api/v1/mailboxes/1001").json["mirrors"]}
+    assert api.ask("DELETE", "/api/v1/mailboxes/1001?copies=keep").json["result"] == "removed"
+    assert api.sql("SELECT what FROM audit WHERE what LIKE '%copies'") == [["mailbox remove 1001 with its copies"]]
+
+
 def test_pages(api):
     add(api, *[f"2{number:02}" for number in range(25)], routes=["dr"])
     add(api, "299", routes=["branch"])

@@ -36,11 +36,11 @@ class World:
     """Two Dovecots that keep Maildirs, so that their files can be tampered with."""
 
     def __init__(self):
-        self.ports = [free_port(), free_port()]
+        self.ports = [free_port(), free_port(), free_port()]
         self.production = Dovecot(storage="maildir", delimiter="/", extra=listeners(self.ports[0]))
         self.target = Dovecot(storage="maildir", delimiter=".", quota="100k",
                               extra="mail_max_keyword_length = 25\nplugin {\n  quota_vsizes = yes\n}\n"
-                              + listeners(self.ports[1]))
+                              + listeners(*self.ports[1:]))
         self.generator = Generator(41, scale=0.02)
 
     def __enter__(self):
@@ -53,9 +53,10 @@ class World:
         self.stubborn_target = Stubborn(self.target.host, self.target.port)
         sites["odd"] = site("odd", self.production, port=self.stubborn.port)
         sites["odd-dr"] = site("odd-dr", self.target, port=self.stubborn_target.port)
+        sites["poor-dr"] = site("poor-dr", self.target, port=self.ports[2], disable_capabilities=["UIDPLUS"])
         sites["self"] = site("self", self.production, host="localhost")
         secrets = {f"{name}.secret": self.production.password for name in sites}
-        routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "odd": ("odd", "odd-dr"),
+        routes = {"dr": ("production", "dr"), "old": ("old", "old-dr"), "odd": ("odd", "odd-dr"), "poor": ("production", "poor-dr"),
                   "self": ("production", "self")}
         product = Mirrored(sites, routes, secrets=secrets)
         next(route for route in product.config["routes"] if route["name"] == "odd")["folders"] = {
@@ -465,6 +466,48 @@ def test_a_keyword_that_the_target_refuses(world):
     world.product.sync(mailbox)
     assert_equal(world.production, world.target, mailbox)
     assert world.product.mirror(mailbox)["refused_keywords"] == ""
+
+
+# --- the end of a subscription ---
+
+@pytest.mark.parametrize("route", ["dr", "poor"])
+def test_copies_go_when_a_person_asks(world, route):
+    """Just ours, from the target just of that mailbox; production is not even looked at for it. Subscribed again, all is
+    mirrored anew."""
+    mailbox = "5151" if route == "dr" else "5152"
+    ours = [world.tiny("\\Seen"), world.tiny("Urgent"), world.tiny()]
+    world.production.fill(mailbox, {INBOX: ours, ("Saved",): [world.tiny()]})
+    world.product.add(route, mailbox)
+    world.product.sync(mailbox)
+    stranger = world.tiny("\\Flagged")
+    world.target.deliver(mailbox, "INBOX", stranger)
+    changes = Changes(world.production)
+    world.product.ctl("mailbox", "remove", mailbox, "--with-copies").ok()
+    wait_for(lambda: (mailbox, route) not in world.product.mirrors(), 20,
+             lambda: f"{mailbox} leaves the list\n{world.product.log_tail(30)}")
+    left = read_mailbox(world.target.endpoint(), mailbox)
+    assert {name: len(messages) for name, messages in left.items()} == {INBOX: 1, ("Saved",): 0}
+    assert changes.now() == []
+    assert world.product.ctl("mailbox", "show", mailbox).exit != 0
+    world.product.add(route, mailbox)
+    world.product.sync(mailbox)
+    assert world.product.counted(mailbox, route)["foreign"] == 1
+    assert len(uids(world.target, mailbox)) == 4
+
+
+def test_copies_wait_where_removing_would_take_a_stranger_along(world):
+    """Without UIDPLUS an EXPUNGE takes all that is marked."""
+    mailbox = "5153"
+    world.production.fill(mailbox, {INBOX: [world.tiny(), world.tiny()]})
+    world.product.add("poor", mailbox)
+    world.product.sync(mailbox)
+    world.target.deliver(mailbox, "INBOX", world.tiny("\\Deleted"))
+    world.product.ctl("mailbox", "remove", mailbox, "--with-copies").ok()
+    world.product.wait_mirror(lambda mirror: "ours wait" in (mirror["error"] or {}).get("text", ""), mailbox, "poor")
+    assert len(uids(world.target, mailbox)) == 3
+    change(world.target, mailbox, "INBOX", "STORE", "3", "-FLAGS", "(\\Deleted)")
+    wait_for(lambda: (mailbox, "poor") not in world.product.mirrors(), 30, "it leaves the list")
+    assert len(uids(world.target, mailbox)) == 1
 
 
 # --- one store at both ends ---
