@@ -232,10 +232,6 @@ static int list_from(struct pass *pass, uint32_t first_uid, struct err *err)
         target_folder_look(pass->turn->target, pass->folder->target_name, first_uid, &newer, err) != 0)
         return -1;
     join_listing(&pass->target, &newer, first_uid);
-    if (pass->target.status.uidvalidity != pass->target_uidvalidity) {
-        err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "UIDVALIDITY changed on the target while we copied");
-        return err_blame(err, ERR_SIDE_TARGET);
-    }
     pass->target_listed |= first_uid == 1;
     if (pass->target.status.has_uidnext)
         pass->target_uidnext = pass->target.status.uidnext;
