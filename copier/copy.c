@@ -300,14 +300,20 @@ static bool was_any_refused(const struct batch *batch)
     return false;
 }
 
-/* Refused ones stay for send_one(): their intents are still open. */
-static int commit_others(struct batch *batch, struct err *err)
+/* To be tried by itself: refused, or behind the one over which a MULTIAPPEND was refused in the middle. */
+static bool is_left(const struct stream_item *item, bool multi)
+{
+    return item->fate == STREAM_REFUSED || (multi && item->fate == STREAM_NOT_SENT);
+}
+
+/* Those left stay for send_one(): their intents are still open. */
+static int commit_others(struct batch *batch, bool multi, struct err *err)
 {
     struct batch others = {.pass = batch->pass};
     int result;
     others.items = mem_grow(NULL, batch->count, sizeof(*others.items));
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].fate != STREAM_REFUSED)
+        if (!is_left(&batch->items[i], multi))
             others.items[others.count++] = batch->items[i];
     result = others.count ? commit_fates(&others, false, err) : 0;
     if (result == 0 && others.count)
@@ -333,10 +339,10 @@ static int send_batch(struct batch *batch, struct err *err)
             return -1;
         return settle_stored(batch, err);
     }
-    if (commit_others(batch, err) != 0)
+    if (commit_others(batch, options.multi, err) != 0)
         return -1;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].fate == STREAM_REFUSED && send_one(batch, i, err) != 0)
+        if (is_left(&batch->items[i], options.multi) && send_one(batch, i, err) != 0)
             return -1;
     return 0;
 }
