@@ -1,6 +1,6 @@
 /*
  * One IMAP connection, logged in to one mailbox: commands pipelined, answers handed to callbacks, blocking helpers
- * for what every caller needs. libcurl connects, does TLS and SASL; everything after is ours. APPEND: imap_append.h.
+ * for what every caller needs. libcurl connects and does TLS; the login and everything after are ours. APPEND: imap_append.h.
  *
  * Errors: a refused login is ERR_MAILBOX/LATER with is_login_refused() true; a server down, TLS failure, silence or
  * BYE is ERR_SITE/LATER before the login was accepted, after it ERR_MAILBOX/LATER; NO to a command is returned by the
