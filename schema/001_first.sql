@@ -51,6 +51,27 @@ CREATE TABLE IF NOT EXISTS site_session (
   KEY owner (owner)
 );
 
+-- site_fingerprint: how a site introduces itself (greeting, ID, key of its certificate), as a digest and in words. The first
+-- is learnt at the first login; others count once a person allowed the site's plan. Written by: access (the first), api.
+CREATE TABLE IF NOT EXISTS site_fingerprint (
+  site_id      INT UNSIGNED NOT NULL,
+  fingerprint  BINARY(32) NOT NULL,
+  words        VARBINARY(800) NOT NULL DEFAULT '',
+  accepted_at  DATETIME(6) NOT NULL,
+  accepted_by  VARBINARY(64) NOT NULL DEFAULT '',
+  PRIMARY KEY (site_id, fingerprint)
+);
+
+-- sign: that production was restored, rebuilt or exchanged, as one mailbox showed it; many within the window trip the site's
+-- breaker. Written by: scanner, copier; emptied by api when a person allows the site's plan.
+CREATE TABLE IF NOT EXISTS sign (
+  site_id     INT UNSIGNED NOT NULL,
+  kind        ENUM('uidvalidity','lists_nothing') NOT NULL,
+  mailbox_id  BIGINT UNSIGNED NOT NULL,
+  seen_at     DATETIME(6) NOT NULL,
+  PRIMARY KEY (site_id, kind, mailbox_id)
+);
+
 -- route: Written by: supervisor at start and reload (rows follow the configuration; one that is gone from it is kept,
 -- configured = 0), api (paused).
 CREATE TABLE IF NOT EXISTS route (
@@ -103,7 +124,8 @@ CREATE TABLE IF NOT EXISTS look (
 -- pending: work is wanted; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
 -- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
--- and no pass was completed since.
+-- and no pass was completed since. known_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
+-- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   mailbox_id         BIGINT UNSIGNED NOT NULL,
@@ -137,6 +159,13 @@ CREATE TABLE IF NOT EXISTS mirror (
   foreign_messages   INT UNSIGNED NOT NULL DEFAULT 0,
   late_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   gone_folders       INT UNSIGNED NOT NULL DEFAULT 0,
+  held_messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  kept_messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  waiting_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  known_messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  going_messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  emptied            BOOLEAN NOT NULL DEFAULT 0,
+  deletion_due_at    DATETIME(6) NULL,
   refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
   copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
@@ -153,12 +182,14 @@ CREATE TABLE IF NOT EXISTS mirror (
   UNIQUE KEY mailbox_route (mailbox_id, route_id),
   KEY queue (pending, priority, due_at, route_id),
   KEY recheck (recheck_target_at),
-  KEY route (route_id)
+  KEY deletion (deletion_due_at),
+  KEY brake (route_id, known_messages, going_messages, emptied)
 );
 
 -- folder: one folder of a mirror and the marks of its last complete pass: those seen when the folder was opened, stored
 -- only after all up to them was applied. Written by: copier under the mirror's epoch. name: the source's, neutral form
--- (levels by '/'). A mark that is NULL forces a full listing of that side. source_gone_at: not in the source's LIST.
+-- (levels by '/'). A mark that is NULL forces a full listing of that side. source_gone_at: not in the source's
+-- LIST, and EXAMINE refused. made_by_us: the target did not have it before: it may be removed there once it is empty.
 CREATE TABLE IF NOT EXISTS folder (
   folder_id             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   mirror_id             BIGINT UNSIGNED NOT NULL,
@@ -175,6 +206,7 @@ CREATE TABLE IF NOT EXISTS folder (
   target_exists         INT UNSIGNED NULL,
   target_highestmodseq  BIGINT UNSIGNED NULL,
   source_gone_at        DATETIME(6) NULL,
+  made_by_us            BOOLEAN NOT NULL DEFAULT 0,
   foreign_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   UNIQUE KEY mirror_name (mirror_id, name)
 );
@@ -184,6 +216,9 @@ CREATE TABLE IF NOT EXISTS folder (
 -- identified again after UIDVALIDITY changed. NULL target_uid: not on the target (state tells why).
 -- verified_seq: the mirror's verify_wanted_seq of the last deep verify that read this message on both sides, so that one
 -- of many turns goes on where it was; bytes_differ: what it found (also: not readable).
+-- source_gone_at: since when it is known to be gone; begins anew when UIDVALIDITY changes. removal: what becomes of its copy:
+-- none: nothing decided; held: in an open plan (plan_id); kept: a person refused that plan; begun: it may be gone from the
+-- target already (committed before the EXPUNGE; the row goes after it). Only rows with source_gone_at are other than none.
 -- Invariants: mirrored => target_uid is not NULL unless it vanished there (I2); no two rows share a target_uid.
 CREATE TABLE IF NOT EXISTS message (
   message_id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -208,6 +243,8 @@ CREATE TABLE IF NOT EXISTS message (
   next_try_at      DATETIME(6) NULL,
   error            VARBINARY(800) NOT NULL DEFAULT '',
   source_gone_at   DATETIME(6) NULL,
+  removal          ENUM('none','held','kept','begun') NOT NULL DEFAULT 'none',
+  plan_id          BIGINT UNSIGNED NULL,
   mirrored_at      DATETIME(6) NULL,
   UNIQUE KEY folder_source (folder_id, source_uid),
   UNIQUE KEY folder_target (folder_id, target_uid)
@@ -233,6 +270,60 @@ CREATE TABLE IF NOT EXISTS intent (
   ghost_until         DATETIME(6) NULL,
   KEY folder (folder_id, state),
   KEY ghosts (state, ghost_until)
+);
+
+-- plan: a deletion that a brake stopped before its first message, and what a person decided about it. Written by: copier and
+-- scanner (made, done, dissolved), api (decided). kind: which limit held it; site: the breaker, without messages: while one is
+-- held or refused, nothing is removed or overwritten on any route from that site. allowed: to be carried out; done:
+-- carried out (site: allowed); dissolved: all its messages are on production again. messages: the set's size when it was made.
+CREATE TABLE IF NOT EXISTS plan (
+  plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  kind         ENUM('mailbox','route','site') NOT NULL,
+  state        ENUM('held','allowed','refused','done','dissolved') NOT NULL DEFAULT 'held',
+  site_id      INT UNSIGNED NOT NULL,
+  route_id     INT UNSIGNED NULL,
+  mirror_id    BIGINT UNSIGNED NULL,
+  mailbox      VARBINARY(64) NOT NULL DEFAULT '',
+  reason       VARBINARY(800) NOT NULL,
+  messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  fingerprint  BINARY(32) NULL,
+  words        VARBINARY(800) NOT NULL DEFAULT '',
+  made_at      DATETIME(6) NOT NULL,
+  decided_at   DATETIME(6) NULL,
+  decided_by   VARBINARY(64) NOT NULL DEFAULT '',
+  decision     VARBINARY(800) NOT NULL DEFAULT '',
+  ended_at     DATETIME(6) NULL,
+  KEY mirror (mirror_id, state),
+  KEY site (site_id, kind, state)
+);
+
+-- plan_message: the set of a plan, made with it and never added to. Written by: copier (all). outcome: open; removed;
+-- kept: the plan was refused; back: it is on production again, or must be proven anew since UIDVALIDITY changed.
+CREATE TABLE IF NOT EXISTS plan_message (
+  plan_id             BIGINT UNSIGNED NOT NULL,
+  message_id          BIGINT UNSIGNED NOT NULL,
+  folder              VARBINARY(1000) NOT NULL,
+  source_uidvalidity  INT UNSIGNED NULL,
+  source_uid          INT UNSIGNED NULL,
+  internal_date       BIGINT NOT NULL,
+  size_bytes          BIGINT UNSIGNED NOT NULL,
+  outcome             ENUM('open','removed','kept','back') NOT NULL DEFAULT 'open',
+  PRIMARY KEY (plan_id, message_id),
+  KEY message (message_id)
+);
+
+-- removal: what was removed without a person's word, for the windows of the brakes. Written by: copier, in the transaction
+-- that begins the removal; scanner (rows older than 35 days go). counted: without those past retention_days.
+CREATE TABLE IF NOT EXISTS removal (
+  removal_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  route_id    INT UNSIGNED NOT NULL,
+  mirror_id   BIGINT UNSIGNED NOT NULL,
+  at          DATETIME(6) NOT NULL,
+  messages    INT UNSIGNED NOT NULL,
+  counted     INT UNSIGNED NOT NULL,
+  emptied     BOOLEAN NOT NULL DEFAULT 0,
+  KEY route (route_id, at),
+  KEY mirror (mirror_id, at)
 );
 
 -- worker: who is alive and what it does now. Written by: each program about itself.

@@ -55,6 +55,15 @@ struct config_site {
     struct config_strings folders_include,
         folders_exclude; /* names with '/' between levels; '*' any, '?' one */
     struct config_strings greetings_folders;
+    uint32_t retention_days; /* the store removes older messages by itself; 0: not known */
+};
+
+/* The brake of a route (store_brake.h). */
+struct config_deletions {
+    double delay_seconds;                      /* between the two looks that prove a deletion */
+    uint32_t mailbox_messages, route_messages; /* floors */
+    double mailbox_share, route_share, route_mailboxes_share; /* 0 to 1 */
+    double window_minutes;
 };
 
 struct config_route {
@@ -65,6 +74,7 @@ struct config_route {
     double late_command_minutes;          /* how long a command of a dead owner may still arrive (ghosts) */
     struct config_rename *folders_rename; /* source name -> target name, '/' between levels */
     size_t folders_rename_count;
+    struct config_deletions deletions;
 };
 
 struct config_workers {

@@ -272,10 +272,10 @@ static const struct refusal later_cases[] = {
      "5:24: sites[0].folders.rename: folders are renamed on the way to one target; write it at the route"},
     {SITE_WITH("imap: { host: h }\n    greetings: { attributes: [ x ] }"),
      "5:30: sites[0].greetings.attributes: not supported by this version yet; leave it out"},
-    {SITE_WITH("imap: { host: h }\n    retention_days: 10"),
-     "5:21: sites[0].retention_days: not supported by this version yet; leave it out"},
-    {SITES "  - { name: r, from: a, to: b, deletions: { delay_seconds: 300 } }\n",
-     "5:43: routes[0].deletions: not supported by this version yet; leave it out"},
+    {SITE_WITH("imap: { host: h }\n    release: 6.3"),
+     "5:14: sites[0].release: not supported by this version yet; leave it out"},
+    {SITES "  - { name: r, from: a, to: b, deletions: { mailbox_share: 50 } }\n",
+     "5:60: routes[0].deletions.mailbox_share: 50 is out of range; write a number from 0 to 1"},
 };
 
 static void check_refusals(const struct refusal *cases, size_t count)

@@ -1,0 +1,54 @@
+/*
+ * The brake on deletions (I6): may what is gone from production be removed from the target without asking? Pure: figures
+ * in, verdict out; store_removal.c counts them, under a lock of the route's row.
+ *
+ * Counted are messages gone from production whose copy is still there (from the first look on, proven or not), those held
+ * lately, and those removed without a person's word, all within the window; but not those that are older than the store
+ * keeps its messages by itself (retention_days).
+ */
+#ifndef MIRROR_STORE_STORE_BRAKE_H
+#define MIRROR_STORE_STORE_BRAKE_H
+
+#include "base/config.h"
+
+/* One mailbox on one route. */
+struct store_brake_mailbox {
+    uint32_t known; /* messages with a copy, gone or not, and those removed within the window */
+    uint32_t left;  /* of these, still on production */
+    uint32_t going; /* of these, gone: to be removed, held or removed within the window; counted ones only */
+    uint32_t nameless; /* gone when UIDVALIDITY changed: nobody deleted them one by one */
+    uint32_t greetings_gone, greetings_left;
+};
+
+/* All mailboxes of the route, this one included. */
+struct store_brake_route {
+    uint32_t mailboxes;
+    uint32_t emptied; /* see store_brake_is_emptied() */
+    uint64_t known, going;
+};
+
+enum store_brake_verdict { STORE_BRAKE_GO, STORE_BRAKE_HOLD_MAILBOX, STORE_BRAKE_HOLD_ROUTE };
+
+enum { STORE_BRAKE_REASON_BYTES = 300 };
+
+/* The reason for people goes to `reason` (empty on GO): "31 of 40 messages are gone from production: more than 20 and more
+ * than 50 %". Held are:
+ *   - a mailbox that lost more than mailbox_messages and more than mailbox_share of what was known;
+ *   - one that lost messages when UIDVALIDITY changed, however few;
+ *   - one that lost its last greeting;
+ *   - any mailbox of a route that lost more than route_messages (or one for each mailbox, if that is more) and more than
+ *     route_share of all messages, or had more than route_mailboxes_share of its mailboxes emptied. */
+enum store_brake_verdict store_brake_decide(const struct config_deletions *limits,
+                                            const struct store_brake_mailbox *mailbox,
+                                            const struct store_brake_route *route,
+                                            char reason[STORE_BRAKE_REASON_BYTES]);
+
+/* Nothing is left, and it was more than what a user deletes in passing (STORE_BRAKE_EMPTIED_FROM). */
+enum { STORE_BRAKE_EMPTIED_FROM = 6 };
+bool store_brake_is_emptied(const struct store_brake_mailbox *mailbox);
+
+/* Signs that production was restored, rebuilt or exchanged: do so many mailboxes of so many trip the breaker? At least 3
+ * and 5 %. */
+bool store_brake_are_many(uint32_t mailboxes_with_sign, uint32_t mailboxes);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Held plans: deletions that a brake stopped, and a production site's breaker (kind "site"), as people see and decide
+ * them. Used by the API.
+ */
+#ifndef MIRROR_STORE_PLAN_H
+#define MIRROR_STORE_PLAN_H
+
+#include "store/store.h"
+
+#include <stddef.h>
+
+/* Strings valid during the callback. Ages in seconds, -1: none. */
+struct store_plan {
+    uint64_t plan_id;
+    const char *kind;            /* "mailbox", "route": which limit; "site": the breaker */
+    const char *state;           /* "held", "allowed" (not yet carried out), "refused", "done", "dissolved" */
+    const char *site;            /* production */
+    const char *route, *mailbox; /* "" for kind site */
+    const char *reason;
+    const char *words;                  /* site: how it introduces itself now; else "" */
+    uint32_t messages;                  /* the set's size when it was made */
+    uint32_t open, removed, kept, back; /* what became of them */
+    double made_age_seconds, decided_age_seconds, ended_age_seconds;
+    const char *decided_by, *decision;
+};
+
+struct store_plan_filter {
+    uint64_t plan_id;       /* 0: all */
+    const char *mailbox;    /* NULL: all */
+    const char *route;      /* NULL: all */
+    bool open_only;         /* held, allowed, and refused ones of kind site */
+    uint64_t after_plan_id; /* paging: those behind this one */
+    uint32_t limit;         /* 0: no limit */
+};
+int store_plan_list(struct store *store, const struct store_plan_filter *filter,
+                    void (*on_plan)(void *context, const struct store_plan *plan), void *context,
+                    struct err *err);
+
+struct store_plan_message {
+    uint64_t message_id;
+    const char *folder;
+    uint32_t source_uidvalidity, source_uid; /* 0: not known any more */
+    int64_t internal_date;
+    uint64_t size_bytes;
+    const char *outcome; /* "open", "removed", "kept", "back" */
+};
+/* The set, by message_id. */
+int store_plan_messages(struct store *store, uint64_t plan_id, uint64_t after_message_id, uint32_t limit,
+                        void (*on_message)(void *context, const struct store_plan_message *message),
+                        void *context, struct err *err);
+
+struct store_plan_decision {
+    bool allow;
+    const char *who, *reason; /* for ever on record: who decided, and why */
+};
+enum store_plan_decided {
+    STORE_PLAN_DECIDED,
+    STORE_PLAN_UNKNOWN, /* no such plan */
+    STORE_PLAN_OVER,    /* not held any more: *state_out tells */
+};
+/* Just this plan, once; with its line in the audit log, in one transaction. Its mirror is wanted at once: a copier carries
+ * the decision out. A site's plan: allowed, its new fingerprint is accepted, its signs are forgotten, its mirrors go on;
+ * refused, it stays tripped (a refused one may still be allowed). `state` at least 16 bytes. */
+int store_plan_decide(struct store *store, uint64_t plan_id, const struct store_plan_decision *decision,
+                      enum store_plan_decided *decided_out, char *state, struct err *err);
+
+#endif
