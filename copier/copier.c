@@ -5,6 +5,7 @@
 #include "copier/copier.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "bus/job_inbox.h"
@@ -109,6 +110,7 @@ static bool work_once(struct copier *copier)
     note_store(copier, false, "");
     if (claim.lease.mirror_id == 0)
         return false;
+    CRASH_POINT(MIRROR_CLAIMED);
     done = turn_run(&copier->tools, &claim, said, sizeof(said));
     send_result(copier, &claim, done, said);
     return true;

@@ -12,6 +12,7 @@
  */
 #include "copier/copy.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/settle.h"
@@ -54,7 +55,8 @@ static int commit_intents(struct batch *batch, struct err *err)
     for (size_t i = 0; i < batch->count; i++)
         fill_intent(pass, batch->items[i].message, &fresh[i]);
     pass->intent_count += batch->count;
-    if (store_intent_add(pass->turn->tools->store, &pass->turn->claim->lease, fresh, batch->count, err) != 0)
+    if (CRASH_AFTER(INTENTS_COMMITTED, store_intent_add(pass->turn->tools->store, &pass->turn->claim->lease,
+                                                        fresh, batch->count, err)) != 0)
         return -1;
     for (size_t i = 0; i < batch->count; i++)
         batch->items[i].intent_id = fresh[i].intent_id;

@@ -6,6 +6,7 @@
 #include "copier/folders.h"
 
 #include "access/access_folders.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/source.h"
@@ -149,8 +150,8 @@ static int follow_rename(struct turn *turn, struct store_folder *folder, const s
     char *to = folders_target_name(turn->route, entry->name);
     int result = rename_on_target(turn, folder, to, err);
     if (result == 0)
-        result = store_folder_rename(turn->tools->store, &turn->claim->lease, folder->folder_id, entry->name,
-                                     to, err);
+        result = CRASH_AFTER(RENAME_RECORDED, store_folder_rename(turn->tools->store, &turn->claim->lease,
+                                                                  folder->folder_id, entry->name, to, err));
     if (result == 0) {
         log_info("folder renamed", LOG_STR("from", folder->name), LOG_STR("to", entry->name));
         free(folder->name);
@@ -223,7 +224,8 @@ static int record(struct turn *turn, const struct folders_work *work, const char
     uint64_t id;
     int result = check_target_name(work, name, target_name, err);
     if (result == 0)
-        result = store_folder_add(turn->tools->store, &turn->claim->lease, name, target_name, &id, err);
+        result = CRASH_AFTER(FOLDER_RECORDED, store_folder_add(turn->tools->store, &turn->claim->lease, name,
+                                                               target_name, &id, err));
     free(target_name);
     return result;
 }
@@ -254,7 +256,8 @@ static int note_gone(struct turn *turn, struct folders_work *work, struct err *e
         turn->figures.gone_folders += gone;
         if (gone == folder->source_gone)
             continue;
-        if (store_folder_set_gone(turn->tools->store, &turn->claim->lease, folder->folder_id, gone, err) != 0)
+        if (CRASH_AFTER(FOLDER_GONE_RECORDED, store_folder_set_gone(turn->tools->store, &turn->claim->lease,
+                                                                    folder->folder_id, gone, err)) != 0)
             return -1;
         folder->source_gone = gone;
         log_info(gone ? "folder gone from production, left alone on the target"

@@ -3,6 +3,7 @@
  */
 #include "copier/pass.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "imap/imap_messages.h"
@@ -93,7 +94,8 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
     change.messages = mem_grow(NULL, commit->row_count ? commit->row_count : 1, sizeof(*change.messages));
     for (size_t i = 0; i < commit->row_count; i++)
         change.messages[i] = pass->rows[commit->rows[i]];
-    result = store_folder_commit(turn->tools->store, &turn->claim->lease, &change, err);
+    result = CRASH_AFTER(ROWS_COMMITTED,
+                         store_folder_commit(turn->tools->store, &turn->claim->lease, &change, err));
     for (size_t i = 0; i < commit->row_count && result == 0; i++)
         pass->rows[commit->rows[i]].message_id = change.messages[i].message_id;
     if (result == 0) {

@@ -5,6 +5,7 @@
  */
 #include "copier/reconcile.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/copy.h"
@@ -85,8 +86,9 @@ static int forget_uids(struct pass *pass, enum store_side side, uint32_t uidvali
 {
     struct store_folder_marks *marks = &pass->folder->marks;
     bool source = side == STORE_SOURCE;
-    if (store_folder_forget_uids(pass->turn->tools->store, &pass->turn->claim->lease, pass->folder->folder_id,
-                                 side, uidvalidity, err) != 0)
+    if (CRASH_AFTER(UIDS_FORGOTTEN,
+                    store_folder_forget_uids(pass->turn->tools->store, &pass->turn->claim->lease,
+                                             pass->folder->folder_id, side, uidvalidity, err)) != 0)
         return -1;
     for (size_t i = 0; i < pass->row_count; i++)
         *(source ? &pass->rows[i].source_uid : &pass->rows[i].target_uid) = 0;
@@ -392,8 +394,9 @@ static int store_marks(struct pass *pass, struct err *err)
         return -1;
     if (marks_equal(&marks, &pass->folder->marks) && pass->foreign == pass->folder->foreign_messages)
         return 0;
-    return store_folder_set_marks(pass->turn->tools->store, &pass->turn->claim->lease,
-                                  pass->folder->folder_id, &marks, pass->foreign, err);
+    return CRASH_AFTER(MARKS_STORED,
+                       store_folder_set_marks(pass->turn->tools->store, &pass->turn->claim->lease,
+                                              pass->folder->folder_id, &marks, pass->foreign, err));
 }
 
 static void add_keyword_names(struct store_mirror_figures *figures, const char *flags)

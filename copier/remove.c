@@ -4,6 +4,7 @@
  */
 #include "copier/remove.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "imap/imap_uids.h"
 #include "store/store_folder.h"
@@ -114,5 +115,5 @@ int remove_copies(struct turn *turn, struct err *err)
     turn->target = target_open_imap(access_session_imap(turn->target_session), turn_guard, turn);
     if (target_list(turn->target, err) != 0 || remove_from_all(turn, err) != 0)
         return err_prefix(err, "remove copies");
-    return store_mirror_forget(turn->tools->store, &turn->claim->lease, err);
+    return CRASH_AFTER(MIRROR_FORGOTTEN, store_mirror_forget(turn->tools->store, &turn->claim->lease, err));
 }

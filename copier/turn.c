@@ -5,6 +5,7 @@
 #include "copier/turn.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/reconcile.h"
@@ -220,8 +221,9 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
         return remove_copies(turn, err);
     if (turn->claim->taken_over || turn->claim->recheck_target)
         turn->list_target = true;
-    if (turn->claim->taken_over && store_mirror_recheck_later(turn->tools->store, &turn->claim->lease,
-                                                              turn->route->late_command_minutes, err) != 0)
+    if (turn->claim->taken_over &&
+        CRASH_AFTER(RECHECK_NOTED, store_mirror_recheck_later(turn->tools->store, &turn->claim->lease,
+                                                              turn->route->late_command_minutes, err)) != 0)
         return -1;
     if (open_sides(turn, err) != 0 || folders_prepare(turn, &work, err) != 0)
         goto out;
@@ -256,7 +258,8 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
                                   .verify_report = turn->verify_report,
                                   .error = result != 0 ? error : NULL};
     struct err err = {0};
-    if (store_mirror_finish(turn->tools->store, &turn->claim->lease, &finish, &err) != 0)
+    if (CRASH_AFTER(TURN_RECORDED,
+                    store_mirror_finish(turn->tools->store, &turn->claim->lease, &finish, &err)) != 0)
         log_warning("the mirror could not be given back; its lease will run out", LOG_STR("error", err.text));
     else if (verified && turn->verify_differences > 0 &&
              store_mirror_want(turn->tools->store, turn->claim->lease.mirror_id, turn->claim->priority,

@@ -5,6 +5,7 @@
 #include "copier/verify.h"
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/pass.h"
@@ -216,8 +217,10 @@ static int forget_target_marks(struct pass *pass, struct err *err)
 {
     struct store_folder_marks marks = pass->folder->marks;
     marks.has_target = marks.has_target_modseq = false;
-    return store_folder_set_marks(pass->turn->tools->store, &pass->turn->claim->lease,
-                                  pass->folder->folder_id, &marks, pass->folder->foreign_messages, err);
+    return CRASH_AFTER(MARKS_STORED,
+                       store_folder_set_marks(pass->turn->tools->store, &pass->turn->claim->lease,
+                                              pass->folder->folder_id, &marks, pass->folder->foreign_messages,
+                                              err));
 }
 
 static int verify_folder(struct verifying *verifying, const struct folders_pair *pair, struct err *err)

@@ -9,6 +9,7 @@
  */
 #include "imap/imap_append.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "imap/imap_names.h"
 #include "imap/imap_session_private.h"
@@ -94,6 +95,7 @@ static void on_done(void *context, int result, const char *code, const struct er
     } else {
         append->outcome = IMAP_APPEND_DONE;
         take_uids(append, code);
+        CRASH_POINT(APPEND_ANSWERED);
     }
     /* A NO in place of "+" ends the command; else the server goes on to its announced end. A head that was not written
      * yet announced nothing. */
@@ -198,6 +200,8 @@ size_t imap_append_bytes(struct imap_append *append, const char *bytes, size_t l
         len = room;
     buf_add(&append->session->out, bytes, len);
     append->left -= len;
+    if (append->left == 0)
+        CRASH_SENT(LITERAL_SENT, imap_session_flush(append->session));
     return len;
 }
 
@@ -208,6 +212,7 @@ int imap_append_end(struct imap_append *append, struct err *err)
                        "APPEND: the command is over, or its last message not complete");
     append->ended = true;
     write_heads(append);
+    CRASH_SENT(APPEND_SENT, imap_session_flush(append->session));
     return 0;
 }
 

@@ -88,6 +88,8 @@ struct imap_handlers {
 struct imap_command *imap_session_send(struct imap_session *session, const struct imap_handlers *handlers,
                                        const char *format, ...) __attribute__((format(printf, 3, 4)));
 void imap_session_resume(struct imap_session *session);
+/* Writes what can be written now, as each round of the reactor does. 1 if anything went, -1 if the session ended over it. */
+int imap_session_flush(struct imap_session *session);
 /* Waits until all commands sent so far are answered. -1 if the session died or was stopped. */
 int imap_session_wait(struct imap_session *session, struct err *err);
 /* As an IMAP quoted string. Writes into `text`; -1 if it does not fit or holds CR or LF. A name with 8-bit bytes goes as

@@ -3,6 +3,7 @@
  */
 #include "imap/imap_session_private.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "imap/imap_folder.h"
 #include "imap/imap_names.h"
@@ -87,9 +88,9 @@ static void on_done(void *context, int result, const char *code, const struct er
         answer->err = *err;
 }
 
-/* "<word> <name>[ <name>][ <rest>]", and its answer. */
-static int ask(struct answer *answer, imap_pipeline_untagged *on_untagged, const char *word, const char *name,
-               const char *rest, struct err *err)
+/* "<word> <name>[ <name>][ <rest>]" */
+static int send_question(struct answer *answer, imap_pipeline_untagged *on_untagged, const char *word,
+                         const char *name, const char *rest, struct err *err)
 {
     const struct imap_handlers handlers = {.context = answer, .on_done = on_done};
     const struct imap_pipeline_extras extras = {.on_untagged = on_untagged};
@@ -101,11 +102,22 @@ static int ask(struct answer *answer, imap_pipeline_untagged *on_untagged, const
         *err = answer->session->error;
         return -1;
     }
+    return 0;
+}
+
+static int await_answer(struct answer *answer, struct err *err)
+{
     if (imap_session_wait(answer->session, err) != 0)
         return -1;
     if (answer->result != 0)
         *err = answer->err;
     return answer->result;
+}
+
+static int ask(struct answer *answer, imap_pipeline_untagged *on_untagged, const char *word, const char *name,
+               const char *rest, struct err *err)
+{
+    return send_question(answer, on_untagged, word, name, rest, err) == 0 ? await_answer(answer, err) : -1;
 }
 
 /* ---- EXAMINE and SELECT ---- */
@@ -195,7 +207,10 @@ int imap_session_create(struct imap_session *session, const char *wire_name, str
     struct answer answer = {.session = session};
     struct imap_folder_status status = {0};
     struct err ignored;
-    if (ask(&answer, NULL, "CREATE", wire_name, "", err) == 0 ||
+    if (send_question(&answer, NULL, "CREATE", wire_name, "", err) != 0)
+        return -1;
+    CRASH_SENT(CREATE_SENT, imap_session_flush(session));
+    if (await_answer(&answer, err) == 0 ||
         strncasecmp(answer.code, "ALREADYEXISTS", strlen("ALREADYEXISTS")) == 0)
         return 0;
     /* Older servers have no code for it; somebody else may have been faster. */
@@ -213,7 +228,10 @@ int imap_session_rename(struct imap_session *session, const char *from, const ch
     if (imap_session_quote(to, quoted, sizeof(quoted)) != 0)
         return err_set(err, ERR_FOLDER, ERR_RETRY_NEVER, "RENAME: the folder's name cannot be sent");
     rest = str_format(" %s", quoted);
-    result = ask(&answer, NULL, "RENAME", from, rest, err);
+    result = send_question(&answer, NULL, "RENAME", from, rest, err);
     free(rest);
-    return result;
+    if (result != 0)
+        return -1;
+    CRASH_SENT(RENAME_SENT, imap_session_flush(session));
+    return await_answer(&answer, err);
 }

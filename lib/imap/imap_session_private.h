@@ -69,8 +69,6 @@ struct imap_session {
 
 /* Events to wait for, 0 for none. `*at_once_out`: do not wait. */
 short imap_session_events(const struct imap_session *session, bool *at_once_out);
-/* Writes what can be written. 1 if anything went, -1 if the session ended over it. */
-int imap_session_flush(struct imap_session *session);
 /* Reads if there may be something, dispatches, looks at the clock. */
 void imap_session_serve(struct imap_session *session);
 void imap_session_connected(struct imap_session *session, CURLcode code);

@@ -5,6 +5,7 @@
  */
 #include "target/target.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "imap/imap_messages.h"
 #include "imap/imap_names.h"
@@ -104,7 +105,7 @@ int target_folder_create(struct target *target, const char *name, struct err *er
     char *wire = wire_name(target, name, err);
     int result = -1;
     if (wire && may_change(target, err) == 0)
-        result = imap_session_create(target->session, wire, err);
+        result = CRASH_AFTER(FOLDER_CREATED, imap_session_create(target->session, wire, err));
     free(wire);
     if (result != 0)
         return blame(err);
@@ -116,7 +117,7 @@ int target_folder_rename(struct target *target, const char *from, const char *to
     char *from_wire = wire_name(target, from, err), *to_wire = wire_name(target, to, err);
     int result = -1;
     if (from_wire && to_wire && may_change(target, err) == 0)
-        result = imap_session_rename(target->session, from_wire, to_wire, err);
+        result = CRASH_AFTER(FOLDER_RENAMED, imap_session_rename(target->session, from_wire, to_wire, err));
     free(from_wire);
     free(to_wire);
     if (result != 0)
@@ -324,9 +325,10 @@ static int send_store(struct target *target, const uint32_t *uids, size_t count,
         i += imap_uids_format(uids + i, count - i, set);
         if (!imap_session_send(target->session, &handlers, "UID STORE %s %s (%s)", set, item, text))
             break;
+        CRASH_SENT(STORE_SENT, imap_session_flush(target->session));
     }
     free(text);
-    return wait_for(target, &answer, err);
+    return CRASH_AFTER(STORE_ANSWERED, wait_for(target, &answer, err));
 }
 
 /* What of `flags` may be sent: PERMANENTFLAGS without the flag and without \* means that it would not be kept. */
@@ -396,14 +398,16 @@ static int send_expunge(struct target *target, const uint32_t *uids, size_t coun
     char set[IMAP_UIDS_SET_BYTES];
     if (!target_has(target, IMAP_CAP_UIDPLUS)) {
         imap_session_send(target->session, &handlers, "EXPUNGE");
-        return wait_for(target, &answer, err);
+        CRASH_SENT(EXPUNGE_SENT, imap_session_flush(target->session));
+        return CRASH_AFTER(EXPUNGE_ANSWERED, wait_for(target, &answer, err));
     }
     for (size_t i = 0; i < count;) {
         i += imap_uids_format(uids + i, count - i, set);
         if (!imap_session_send(target->session, &handlers, "UID EXPUNGE %s", set))
             break;
+        CRASH_SENT(EXPUNGE_SENT, imap_session_flush(target->session));
     }
-    return wait_for(target, &answer, err);
+    return CRASH_AFTER(EXPUNGE_ANSWERED, wait_for(target, &answer, err));
 }
 
 /* EXPUNGE removes all that is \Deleted: is anything of that not ours? (I5) */

@@ -1,0 +1,63 @@
+/*
+ * Crash points: every step of a copier that lasts, by name; a newcomer reads here what they are. For tests only: in a
+ * build with -DMM_CRASH_POINTS=ON a process kills itself (SIGKILL) at the point that its environment numbers; in the
+ * shipped one the macros are nothing and no name is in the program (tests/system/test_crash.py shows both).
+ *
+ *   MIRROR_CRASH_FILE   each point that is reached is added to this file, as a line "<kind> <name>"
+ *   MIRROR_CRASH_AT     dies at the point of this number, the first being 1; without it at none
+ *
+ * Kinds: `lease` the mirror was claimed; `store` a transaction under its lease was committed; `part` half a command is on
+ * its way to the target; `sent` a whole one that changes it is; `answer` the target said OK to it. The runner compares:
+ * there are as many `store` as transactions, and as many `sent` as changing commands, so that none lacks its point.
+ */
+#ifndef MIRROR_BASE_CRASH_H
+#define MIRROR_BASE_CRASH_H
+
+/* In the order in which a turn comes to them. */
+#define CRASH_POINTS(X)                                                                                      \
+    X(lease, MIRROR_CLAIMED, "mirror claimed")                                                               \
+    X(store, RECHECK_NOTED, "later recheck of the target noted")                                             \
+    X(sent, RENAME_SENT, "RENAME sent")                                                                      \
+    X(answer, FOLDER_RENAMED, "folder renamed")                                                              \
+    X(store, RENAME_RECORDED, "rename recorded")                                                             \
+    X(store, FOLDER_RECORDED, "folder recorded")                                                             \
+    X(store, FOLDER_GONE_RECORDED, "folder recorded as gone or back")                                        \
+    X(store, UIDS_FORGOTTEN, "UIDs forgotten")                                                               \
+    X(sent, CREATE_SENT, "CREATE sent")                                                                      \
+    X(answer, FOLDER_CREATED, "folder created")                                                              \
+    X(store, INTENTS_COMMITTED, "intents committed")                                                         \
+    X(part, LITERAL_SENT, "a message of an APPEND sent, not its end")                                        \
+    X(sent, APPEND_SENT, "APPEND sent")                                                                      \
+    X(answer, APPEND_ANSWERED, "APPEND answered")                                                            \
+    X(store, ROWS_COMMITTED, "rows and intents committed")                                                   \
+    X(sent, STORE_SENT, "STORE sent")                                                                        \
+    X(answer, STORE_ANSWERED, "STORE answered")                                                              \
+    X(sent, EXPUNGE_SENT, "EXPUNGE sent")                                                                    \
+    X(answer, EXPUNGE_ANSWERED, "EXPUNGE answered")                                                          \
+    X(store, MARKS_STORED, "marks stored")                                                                   \
+    X(store, MIRROR_FORGOTTEN, "mirror forgotten")                                                           \
+    X(store, TURN_RECORDED, "turn recorded, mirror given back")
+
+#ifdef MM_CRASH_POINTS
+
+#define CRASH_POINT_NAME(kind, name, text) CRASH_##name,
+enum crash_name { CRASH_POINTS(CRASH_POINT_NAME) CRASH_POINT_COUNT };
+#undef CRASH_POINT_NAME
+
+void crash_point(enum crash_name name);
+/* Only where it went well. Returns `result`. */
+int crash_after(enum crash_name name, int result);
+
+#define CRASH_POINT(name) crash_point(CRASH_##name)
+#define CRASH_AFTER(name, call) crash_after(CRASH_##name, (call))
+/* `flush`: brings on its way what waits to be written. */
+#define CRASH_SENT(name, flush) ((void)(flush), crash_point(CRASH_##name))
+
+#else
+
+#define CRASH_POINT(name) ((void)0)
+#define CRASH_AFTER(name, call) (call)
+#define CRASH_SENT(name, flush) ((void)0)
+
+#endif
+#endif
