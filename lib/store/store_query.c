@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "store/store_tx.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_PARAMS = 48, MAX_COLUMNS = 64, FIRST_COLUMN_BYTES = 1024 };
@@ -53,8 +55,7 @@ struct store_query {
     size_t arena_len, arena_room;
     size_t columns, rows, next_row; /* next_row: 1 while the first is read */
     size_t next_column;
-    const char *misfit; /* what the first value was that did not fit */
-    size_t misfit_column;
+    char misfit[128]; /* what the first value was that did not fit, and where */
 };
 
 /* ---- statements ---- */
@@ -325,7 +326,6 @@ static void take_cell(struct store_query *query, const struct column *column)
 /* The row had a longer text than any before: its buffer grows and the column is fetched again. */
 static int fetch_cut(struct statement *statement)
 {
-    bool grown = false;
     for (unsigned i = 0; i < statement->column_count; i++) {
         struct column *column = &statement->columns[i];
         MYSQL_BIND *bind = &statement->binds[i];
@@ -335,13 +335,14 @@ static int fetch_cut(struct statement *statement)
         column->size = column->length;
         bind->buffer = column->bytes;
         bind->buffer_length = column->size;
-        grown = true;
         if (mysql_stmt_fetch_column(statement->handle, bind, i, 0))
             return -1;
     }
-    return grown && mysql_stmt_bind_result(statement->handle, statement->binds) ? -1 : 0;
+    return 0;
 }
 
+/* Grown buffers are bound for the next row only after this one was taken: Connector/C 3.3.19 (Debian's 10.11.18) sets
+ * the lengths of all texts to 0 when it binds. */
 static int take_row(struct store_query *query, struct statement *statement, bool cut)
 {
     if (cut && fetch_cut(statement))
@@ -349,7 +350,7 @@ static int take_row(struct store_query *query, struct statement *statement, bool
     for (unsigned i = 0; i < statement->column_count; i++)
         take_cell(query, &statement->columns[i]);
     query->rows++;
-    return 0;
+    return cut && mysql_stmt_bind_result(statement->handle, statement->binds) ? -1 : 0;
 }
 
 static int take_rows(struct store *store, struct store_query *query, struct statement *statement,
@@ -437,12 +438,16 @@ static const struct cell *next_cell(struct store_query *query)
     return cell;
 }
 
+/* Of the cell taken last. */
 static void set_misfit(struct store_query *query, const char *what)
 {
-    if (query->misfit)
+    if (*query->misfit)
         return;
-    query->misfit = what;
-    query->misfit_column = query->next_column;
+    const struct cell *cell = &query->cells[(query->next_row - 1) * query->columns + query->next_column - 1];
+    int len = snprintf(query->misfit, sizeof(query->misfit), "row %zu of %zu, column %zu is %s",
+                       query->next_row, query->rows, query->next_column, what);
+    if (cell->kind == STORE_PARAM_BYTES)
+        snprintf(query->misfit + len, sizeof(query->misfit) - (size_t)len, " (%" PRIu32 " bytes)", cell->len);
 }
 
 bool store_query_is_null(const struct store_query *query)
@@ -552,9 +557,8 @@ int store_query_end(struct store_query *query, struct err *err)
     if (!query)
         return -1;
     int result = 0;
-    if (query->misfit)
-        result = err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "store: column %zu is %s: %.80s",
-                         query->misfit_column, query->misfit, query->sql);
+    if (*query->misfit)
+        result = err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "store: %s: %.80s", query->misfit, query->sql);
     query_free(query);
     return result;
 }
