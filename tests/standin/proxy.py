@@ -155,7 +155,7 @@ FEATURES = {
 }
 
 
-class _Stream:
+class Stream:
     """One half of a connection as lines and literals."""
 
     def __init__(self, sock):
@@ -169,6 +169,13 @@ class _Stream:
             self.waiting += data
         line, newline, self.waiting = self.waiting.partition(b"\n")
         return line + newline
+
+    def take(self, size):
+        """The next `size` bytes; fewer at the end of the stream."""
+        while len(self.waiting) < size and (data := self.sock.recv(65536)):
+            self.waiting += data
+        taken, self.waiting = self.waiting[:size], self.waiting[size:]
+        return taken
 
     def copy(self, size, sink):
         """The next `size` bytes to sink (None: nowhere); False when the stream ended before."""
@@ -214,7 +221,7 @@ class Filter(Proxy):
         return match[1] + b"".join(b" " + word.encode() for word in words if word.upper() not in self.without)
 
     def _down(self, server, client, state):
-        stream = _Stream(server)
+        stream = Stream(server)
         try:
             while line := stream.line():
                 line = self._strip(line)
@@ -245,7 +252,7 @@ class Filter(Proxy):
             self._open.add(client)
         try:
             self._connect(client, state)
-            stream = _Stream(client)
+            stream = Stream(client)
             while line := stream.line():
                 if not self._one_command(line, stream, client, state):
                     break
@@ -360,7 +367,7 @@ def _words(rest, stream, client):
 
 def _login(server, user, password):
     """Logs in on a fresh connection and returns the tagged answer; nothing of it reaches the client."""
-    stream = _Stream(server)
+    stream = Stream(server)
     stream.line()
     server.sendall(b"p1 LOGIN " + quote(user) + b" " + quote(password) + b"\r\n")
     while line := stream.line():

@@ -23,6 +23,7 @@ from standin.guard import Guarded, GuardError, process_table  # noqa: E402
 from standin.imap4d import Imap4d  # noqa: E402
 from standin.ports import private_directory, wait_for  # noqa: E402
 from standin.proxy import Filter, Proxy  # noqa: E402
+from standin.relay import Liar  # noqa: E402
 from standin.voicemail import (ACTIVE_GREETING, GREETINGS, INBOX, ODD_HEADERS, UNOPENED, Generator, corpus_csv,  # noqa: E402
                                imap_date, mail_date, make_corpus)
 from standin.wire import Refused, Wire, WireError, tokens  # noqa: E402
@@ -352,3 +353,40 @@ def test_filter_speaks_proxyauth(dovecot):
             assert wire.examine(b"INBOX") == 1
             wire.run('PROXYAUTH "4806"')
             assert wire.examine(b"INBOX") == 0
+
+
+def answers(wire, command):
+    return [[part for part in answer if part is not None] for answer in wire.run(command)[1]]
+
+
+def test_liar_leaves_out_and_tells_other_figures(dovecot):
+    generator = Generator(3, scale=0.02)
+    dovecot.fill("4807", {INBOX: [generator.tiny() for _ in range(5)], ("Archive", "2026"): [generator.tiny()]})
+    with Liar(dovecot) as liar, Wire(liar.host, liar.port, timeout=5) as wire:
+        wire.login("4807*mirror", dovecot.password)
+
+        def told():
+            listed = answers(wire, 'LIST "" * RETURN (STATUS (MESSAGES UIDNEXT))')
+            wire.run("EXAMINE INBOX")
+            return ([answer[-1].decode() for answer in listed if answer[0] == b"LIST"],
+                    [answer[2] for answer in listed if answer[0] == b"STATUS" and answer[1] == b"INBOX"],
+                    len(answers(wire, "UID SEARCH ALL")[0]) - 1, answers(wire, "UID SEARCH RETURN (ALL) ALL")[0][-1],
+                    len(answers(wire, "UID FETCH 1:* (UID FLAGS)")), len(answers(wire, "UID FETCH 3 (UID FLAGS)")))
+
+        def status(messages, uidnext):
+            return [[b"MESSAGES", b"%d" % messages, b"UIDNEXT", b"%d" % uidnext]]
+
+        truth = ["Archive", "Archive/2026", "INBOX"], status(5, 6), 5, b"1:5", 5, 1
+        assert told() == truth
+        liar.hide_folder("4807", "Archive/2026")
+        liar.shorten("4807", "INBOX", [3, 5])
+        liar.set_figure("4807", "INBOX", "UIDNEXT", 2)
+        assert told() == (["Archive", "INBOX"], status(5, 2), 3, b"1,2,4", 3, 1)
+        wire.run("EXAMINE Archive/2026")
+        liar.tell_truth()
+        liar.hide_all_folders("4807")
+        liar.shorten("4807", "INBOX", [1, 2, 3, 4, 5], listing=False, counts=True)
+        folders, _, *rest = told()
+        assert (folders, rest[0], rest[2], wire.examine(b"INBOX")) == ([], 0, 5, 0)
+        liar.tell_truth()
+        assert told() == truth
