@@ -4,46 +4,54 @@
  *
  * Counted are messages gone from production whose copy is still there (from the first look on, proven or not), those held
  * lately, and those removed without a person's word, all within the window; but not those that are older than the store
- * keeps its messages by itself (retention_days).
+ * keeps its messages by itself (retention_days). Shares are of what is left and what is going: neither what a person
+ * decided to keep nor a night's clean-up makes a loss look smaller.
  */
 #ifndef MIRROR_STORE_STORE_BRAKE_H
 #define MIRROR_STORE_STORE_BRAKE_H
 
 #include "base/config.h"
 
-/* One mailbox on one route. */
+/* One mailbox on one route. Greetings are messages too: left and going include them. */
 struct store_brake_mailbox {
-    uint32_t known; /* messages with a copy, gone or not, and those removed within the window */
-    uint32_t left;  /* of these, still on production */
-    uint32_t going; /* of these, gone: to be removed, held or removed within the window; counted ones only */
-    uint32_t nameless; /* gone when UIDVALIDITY changed: nobody deleted them one by one */
-    uint32_t greetings_gone, greetings_left;
+    uint32_t left;     /* messages with a copy, still on production */
+    uint32_t going;    /* gone: to be removed, held or removed within the window; counted ones only */
+    uint32_t nameless; /* of going: gone when UIDVALIDITY changed, so that nobody deleted them one by one */
+    uint32_t
+        greetings_gone; /* of going, but proven ones only: one that is recorded anew may be away for a minute */
+    uint32_t greetings_left;
 };
 
 /* All mailboxes of the route, this one included. */
 struct store_brake_route {
     uint32_t mailboxes;
     uint32_t emptied; /* see store_brake_is_emptied() */
-    uint64_t known, going;
+    uint64_t left, going;
 };
 
 enum store_brake_verdict { STORE_BRAKE_GO, STORE_BRAKE_HOLD_MAILBOX, STORE_BRAKE_HOLD_ROUTE };
 
 enum { STORE_BRAKE_REASON_BYTES = 300 };
 
+/* All mailboxes of a route together may lose this many for each within the window, whatever the share. */
+enum { STORE_BRAKE_ROUTE_PER_MAILBOX = 1 };
+/* But not this share of everything, above route_messages: nobody's users delete like that. */
+#define STORE_BRAKE_ROUTE_WIPED_SHARE 0.9
+
 /* The reason for people goes to `reason` (empty on GO): "31 of 40 messages are gone from production: more than 20 and more
  * than 50 %". Held are:
- *   - a mailbox that lost more than mailbox_messages and more than mailbox_share of what was known;
+ *   - a mailbox that lost more than mailbox_messages and more than mailbox_share of what it had;
  *   - one that lost messages when UIDVALIDITY changed, however few;
  *   - one that lost its last greeting;
- *   - any mailbox of a route that lost more than route_messages (or one for each mailbox, if that is more) and more than
- *     route_share of all messages, or had more than route_mailboxes_share of its mailboxes emptied. */
+ *   - any mailbox of a route that lost more than route_messages, and more than route_share of all messages and
+ *     STORE_BRAKE_ROUTE_PER_MAILBOX for each mailbox, or more than STORE_BRAKE_ROUTE_WIPED_SHARE;
+ *   - or that lost more than route_messages and had 3 mailboxes, and more than route_mailboxes_share of them, emptied. */
 enum store_brake_verdict store_brake_decide(const struct config_deletions *limits,
                                             const struct store_brake_mailbox *mailbox,
                                             const struct store_brake_route *route,
                                             char reason[STORE_BRAKE_REASON_BYTES]);
 
-/* Nothing is left, and it was more than what a user deletes in passing (STORE_BRAKE_EMPTIED_FROM). */
+/* Nothing but greetings is left, and it was more than what a user deletes in passing. */
 enum { STORE_BRAKE_EMPTIED_FROM = 6 };
 bool store_brake_is_emptied(const struct store_brake_mailbox *mailbox);
 
