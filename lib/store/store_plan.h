@@ -26,15 +26,23 @@ struct store_plan {
 
 struct store_plan_filter {
     uint64_t plan_id;       /* 0: all */
-    const char *mailbox;    /* NULL: all */
-    const char *route;      /* NULL: all */
+    const char *mailbox;    /* NULL: all; a site's plan belongs to every mailbox on a route from it */
+    const char *route;      /* NULL: all; a site's plan belongs to every route from it */
     bool open_only;         /* held, allowed, and refused ones of kind site */
+    bool sites_only;        /* kind site */
     uint64_t after_plan_id; /* paging: those behind this one */
     uint32_t limit;         /* 0: no limit */
 };
 int store_plan_list(struct store *store, const struct store_plan_filter *filter,
                     void (*on_plan)(void *context, const struct store_plan *plan), void *context,
                     struct err *err);
+
+/* What waits for a person, of the kinds that have messages. */
+struct store_plan_waiting {
+    uint32_t plans;
+    uint64_t messages;
+};
+int store_plan_count(struct store *store, struct store_plan_waiting *waiting_out, struct err *err);
 
 struct store_plan_message {
     uint64_t message_id;
@@ -53,14 +61,16 @@ struct store_plan_decision {
     bool allow;
     const char *who, *reason; /* for ever on record: who decided, and why */
 };
+enum { STORE_PLAN_STATE_BYTES = 16 };
 enum store_plan_decided {
     STORE_PLAN_DECIDED,
     STORE_PLAN_UNKNOWN, /* no such plan */
-    STORE_PLAN_OVER,    /* not held any more: *state_out tells */
+    STORE_PLAN_OVER,    /* not held any more: `state` tells */
 };
 /* Just this plan, once; with its line in the audit log, in one transaction. Its mirror is wanted at once: a copier carries
  * the decision out. A site's plan: allowed, its new fingerprint is accepted, its signs are forgotten, its mirrors go on;
- * refused, it stays tripped (a refused one may still be allowed). `state` at least 16 bytes. */
+ * refused, it stays tripped (a refused one may still be allowed). `state` (of STORE_PLAN_STATE_BYTES) is the one it has
+ * now. After a COMMIT without an answer it is asked for again, and one that was carried out counts as decided. */
 int store_plan_decide(struct store *store, uint64_t plan_id, const struct store_plan_decision *decision,
                       enum store_plan_decided *decided_out, char *state, struct err *err);
 
