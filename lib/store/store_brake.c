@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NUMBER_BYTES = 48, MANY_FROM = 3, MANY_ONE_IN = 20 };
+enum { NUMBER_BYTES = 48, MANY_ONE_IN = 20 };
 
 /* Shares are decimal fractions that a double only comes near: 29 of 100 are not more than 0.29 of them. */
 static bool is_more_than_share(uint64_t part, double share, uint64_t whole)
@@ -117,7 +117,7 @@ static bool hold_route_mailboxes(const struct config_deletions *limits, const st
                                  struct words *reason)
 {
     char a[NUMBER_BYTES], b[NUMBER_BYTES];
-    if (route->going <= limits->route_messages || route->emptied < MANY_FROM ||
+    if (route->going <= limits->route_messages || route->emptied < STORE_BRAKE_MANY ||
         !is_more_than_share(route->emptied, limits->route_mailboxes_share, route->mailboxes))
         return false;
     say(reason, "route: %s of %s mailboxes were emptied", grouped(route->emptied, a),
@@ -180,5 +180,6 @@ bool store_brake_is_emptied(const struct store_brake_mailbox *mailbox)
 
 bool store_brake_are_many(uint32_t mailboxes_with_sign, uint32_t mailboxes)
 {
-    return mailboxes_with_sign >= MANY_FROM && (uint64_t)mailboxes_with_sign * MANY_ONE_IN >= mailboxes;
+    return mailboxes_with_sign >= STORE_BRAKE_MANY &&
+           (uint64_t)mailboxes_with_sign * MANY_ONE_IN >= mailboxes;
 }

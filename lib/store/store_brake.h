@@ -45,7 +45,8 @@ enum { STORE_BRAKE_ROUTE_PER_MAILBOX = 1 };
  *   - one that lost its last greeting;
  *   - any mailbox of a route that lost more than route_messages, and more than route_share of all messages and
  *     STORE_BRAKE_ROUTE_PER_MAILBOX for each mailbox, or more than STORE_BRAKE_ROUTE_WIPED_SHARE;
- *   - or that lost more than route_messages and had 3 mailboxes, and more than route_mailboxes_share of them, emptied. */
+ *   - or that lost more than route_messages and had STORE_BRAKE_MANY mailboxes, and more than
+ *     route_mailboxes_share of them, emptied. */
 enum store_brake_verdict store_brake_decide(const struct config_deletions *limits,
                                             const struct store_brake_mailbox *mailbox,
                                             const struct store_brake_route *route,
@@ -55,8 +56,9 @@ enum store_brake_verdict store_brake_decide(const struct config_deletions *limit
 enum { STORE_BRAKE_EMPTIED_FROM = 6 };
 bool store_brake_is_emptied(const struct store_brake_mailbox *mailbox);
 
-/* Signs that production was restored, rebuilt or exchanged: do so many mailboxes of so many trip the breaker? At least 3
- * and 5 %. */
+/* Signs that production was restored, rebuilt or exchanged: do so many mailboxes of so many trip the breaker? At least
+ * STORE_BRAKE_MANY and 5 %. */
+enum { STORE_BRAKE_MANY = 3 };
 bool store_brake_are_many(uint32_t mailboxes_with_sign, uint32_t mailboxes);
 
 #endif
