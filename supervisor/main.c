@@ -125,6 +125,7 @@ static int run_check(struct config *config, const char *config_path)
 {
     const char *slash = strrchr(config_path, '/');
 
+    config_log_warnings(config);
     printf("%s: ok, %zu sites, %zu route%s\n", slash ? slash + 1 : config_path, config->site_count,
            config->route_count, config->route_count == 1 ? "" : "s");
     config_free(config);
@@ -137,7 +138,7 @@ static struct config *load(const char *path)
     struct err err = {0};
     struct config *config = config_load(path, &err);
 
-    if (config && config_check_secrets(config, &err) == 0)
+    if (config && config_check_files(config, &err) == 0)
         return config;
     fprintf(stderr, "%s\n", err.text);
     config_free(config);

@@ -193,7 +193,7 @@ static int reload_refused(const struct supervise *supervise, const struct config
         return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "data_dir changes with a restart only");
     if (config->database.mode != supervise->config->database.mode)
         return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "database.mode changes with a restart only");
-    return config_check_secrets(config, err);
+    return config_check_files(config, err);
 }
 
 static void reload(struct supervise *supervise)

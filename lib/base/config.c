@@ -293,6 +293,35 @@ static yaml_mark_t mark_of_byte(const char *yaml, size_t len, size_t offset)
     return place;
 }
 
+/* libyaml says what it stumbled over; this is what to write instead. */
+static const char *yaml_remedy(const char *problem)
+{
+    static const struct {
+        const char *begins, *remedy;
+    } remedies[] = {
+        {"control characters", "take this character out"},
+        {"invalid", "write the file in UTF-8"},
+        {"incomplete UTF", "write the file in UTF-8"},
+        {"found character that cannot start",
+         "indent with blanks, not tabs; quote a text that begins with @ or `"},
+        {"found a tab", "indent with blanks, not tabs"},
+        {"mapping values are not", "quote a text that holds ': ', or begin a new line"},
+        {"could not find expected ':'", "write 'key: value'"},
+        {"found unexpected end of stream", "close the quote"},
+        {"found unknown escape", "use single quotes, in which \\ is itself"},
+        {"block sequence entries", "begin the list on a line of its own"},
+        {"did not find expected '-'", "begin each item with '- ', all in one column"},
+        {"did not find expected ','", "write a comma, or close the bracket"},
+        {"did not find expected node", "write a value, or close the bracket"},
+        {"did not find expected <doc", "write 'key: value' lines only; is it the right file?"},
+        {"did not find expected key", "indent it like the line that it belongs to, and close all brackets"},
+    };
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+        if (strncmp(problem, remedies[i].begins, strlen(remedies[i].begins)) == 0)
+            return remedies[i].remedy;
+    return "look at indentation, quotes and brackets, here and in the line before";
+}
+
 static int parser_error(const yaml_parser_t *parser, const char *yaml, size_t len, const char *file,
                         struct err *err)
 {
@@ -300,11 +329,11 @@ static int parser_error(const yaml_parser_t *parser, const char *yaml, size_t le
     const char *problem = parser->problem ? parser->problem : "not YAML";
     if (parser->error == YAML_READER_ERROR) {
         yaml_mark_t place = mark_of_byte(yaml, len, parser->problem_offset);
-        snprintf(what, sizeof(what), "%s; write the file in UTF-8", problem);
+        snprintf(what, sizeof(what), "%s; %s", problem, yaml_remedy(problem));
         return fail_at(file, err, &place, what);
     }
-    snprintf(what, sizeof(what), "%s%s%s", problem, parser->context ? " " : "",
-             parser->context ? parser->context : "");
+    snprintf(what, sizeof(what), "%s%s%s; %s", problem, parser->context ? " " : "",
+             parser->context ? parser->context : "", yaml_remedy(problem));
     return fail_at(file, err, &parser->problem_mark, what);
 }
 
@@ -339,11 +368,11 @@ static const char *screen_event(struct screening *seen, const yaml_event_t *even
     if (event->type == YAML_DOCUMENT_START_EVENT && ++seen->documents > 1)
         return "a second document; one file holds one configuration";
     if (begins && ++seen->depth > DEPTH_MAX)
-        return "nested too deeply";
+        return "nested more than 16 levels deep; is it the right file?";
     if (ends)
         seen->depth--;
     if (++seen->nodes > NODES_MAX)
-        return "too many values";
+        return "more than 100000 values; is it the right file?";
     return NULL;
 }
 
@@ -405,7 +434,6 @@ static size_t byte_order_mark(const char *yaml, size_t len)
 struct config *config_parse(const char *yaml, size_t len, const char *path, struct err *err)
 {
     struct config *config = mem_new(sizeof(*config));
-    struct config_marks marks;
     yaml_document_t document;
     yaml_parser_t parser;
     int result = -1;
@@ -413,24 +441,24 @@ struct config *config_parse(const char *yaml, size_t len, const char *path, stru
     yaml += skip;
     len -= skip;
     config->path = str_copy(path);
+    config->marks = mem_new(sizeof(*config->marks));
+    config_marks_init(config->marks, config->path);
     if (screen(yaml, len, path, err) < 0) {
         config_free(config);
         return NULL;
     }
     char *directory = directory_of(path);
-    config_marks_init(&marks, path);
     open_parser(&parser, yaml, len);
     if (yaml_parser_load(&parser, &document)) {
-        struct walk walk = {&document, &marks, directory, err};
+        struct walk walk = {&document, config->marks, directory, err};
         result = read_document(&walk, config);
         yaml_document_delete(&document);
     } else {
         parser_error(&parser, yaml, len, path, err);
     }
     if (result == 0)
-        result = config_check_all(config, &marks, err);
+        result = config_check_all(config, config->marks, err);
     yaml_parser_delete(&parser);
-    config_marks_fini(&marks);
     free(directory);
     if (result == 0)
         return config;
@@ -478,6 +506,7 @@ void config_free(struct config *config)
     if (config == NULL)
         return;
     config_value_free("", config);
+    config_marks_free(config->marks);
     free(config->path);
     free(config);
 }

@@ -82,8 +82,9 @@ struct config_workers {
 };
 
 struct config {
-    char *path;     /* of the file itself */
-    char *data_dir; /* absolute */
+    char *path;                 /* of the file itself */
+    struct config_marks *marks; /* where each value stands in it, for messages */
+    char *data_dir;             /* absolute */
     struct {
         enum config_database_mode mode;
         struct config_strings hosts; /* "host" or "host:port", in order of preference */
@@ -130,8 +131,8 @@ void config_free(struct config *config);
 const struct config_site *config_site_find(const struct config *config, const char *name);
 const struct config_route *config_route_find(const struct config *config, const char *name);
 
-/* The modes and places of all secret files, for --check-config. */
-int config_check_secrets(const struct config *config, struct err *err);
+/* That all files named are there, and that nobody else may use the secret ones: "<file>:<line>:<column>: ..." */
+int config_check_files(const struct config *config, struct err *err);
 
 /* Logs what is allowed but doubtful: names that the stores may refuse, connections without TLS. Said once, by the
  * supervisor and by --check-config. */

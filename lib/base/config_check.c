@@ -1,5 +1,5 @@
 /*
- * The whole of the configuration; see config_check.h. Pure: no network, no file.
+ * The whole of the configuration; see config_check.h. Pure but for config_check_files().
  */
 #include "base/config_check.h"
 
@@ -9,9 +9,11 @@
 #include "base/secret.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LABEL_BYTES = 96, TRUSTED_NAME_LONGEST = 10 };
 
@@ -210,21 +212,52 @@ int config_check_all(struct config *config, const struct config_marks *marks, st
     return check_api(config, marks, err);
 }
 
-static int check_secret(const char *where, const char *path, struct err *err)
+/* Of a secret file that is not there not even the name is repeated: it may be the secret (I8). */
+static int check_secret(const struct config *config, const char *where, const char *path, struct err *err)
 {
-    return path == NULL || secret_check_file(path, err) == 0 ? 0 : err_prefix(err, "%s", where);
+    struct err why = {0};
+    if (path == NULL)
+        return 0;
+    if (access(path, F_OK) < 0)
+        return config_marks_fail(
+            config->marks, err, where,
+            "names no file (%s); write the path of a file that holds the secret, never the "
+            "secret itself",
+            strerror(errno));
+    if (secret_check_file(path, &why) == 0)
+        return 0;
+    return config_marks_fail(config->marks, err, where, "%s", why.text);
 }
 
-int config_check_secrets(const struct config *config, struct err *err)
+static int check_readable(const struct config *config, const char *where, const char *path, struct err *err)
+{
+    if (path == NULL || access(path, R_OK) == 0)
+        return 0;
+    return config_marks_fail(config->marks, err, where,
+                             "'%.128s' cannot be read (%s); write the path of a file in PEM", path,
+                             strerror(errno));
+}
+
+static int check_site_files(const struct config *config, size_t i, struct err *err)
 {
     char where[LABEL_BYTES];
-    for (size_t i = 0; i < config->site_count; i++)
-        if (check_secret(label(where, "sites", i, "trusted_server.password_file"),
-                         config->sites[i].trusted_password_file, err) < 0)
-            return -1;
-    if (check_secret("database.password_file", config->database.password_file, err) < 0)
+    const struct config_site *site = &config->sites[i];
+    if (check_secret(config, label(where, "sites", i, "trusted_server.password_file"),
+                     site->trusted_password_file, err) < 0)
         return -1;
-    return check_secret("api.tls.key_file", config->api.key_file, err);
+    return check_readable(config, label(where, "sites", i, "imap.ca_file"), site->imap.ca_file, err);
+}
+
+int config_check_files(const struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->site_count; i++)
+        if (check_site_files(config, i, err) < 0)
+            return -1;
+    if (check_secret(config, "database.password_file", config->database.password_file, err) < 0 ||
+        check_readable(config, "database.tls_ca_file", config->database.tls_ca_file, err) < 0 ||
+        check_readable(config, "api.tls.cert_file", config->api.cert_file, err) < 0)
+        return -1;
+    return check_secret(config, "api.tls.key_file", config->api.key_file, err);
 }
 
 /* What the family of the original's systems is known to want; a guess, so nothing is refused. */

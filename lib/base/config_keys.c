@@ -196,6 +196,7 @@ static const struct config_key keys[] = {
      AT(config_site, login),
      .fallback = "{mailbox}*{trusted}",
      .wrong = config_wrong_login,
+     .unsaid = true,
      .help =
          "form of the login: a template with `{mailbox}` and `{trusted}`, or `sasl-plain`, or `proxyauth`"},
     {.path = "sites[].test_mailboxes",
@@ -619,6 +620,13 @@ static const char *deeper(const char *pattern, const char *name)
     return NULL;
 }
 
+/* "password" of "password_file". */
+static bool is_first_word(const char *name, const char *child)
+{
+    size_t len = strlen(name);
+    return len > 0 && strncmp(name, child, len) == 0 && child[len] == '_';
+}
+
 void config_keys_suggest(const char *pattern, const char *name, char *text, size_t size)
 {
     char child[64], best[64] = "";
@@ -626,7 +634,7 @@ void config_keys_suggest(const char *pattern, const char *name, char *text, size
     for (const struct config_key *key = keys; key->path != NULL; key++) {
         if (!child_of(key, pattern, child))
             continue;
-        size_t distance = config_keys_distance(name, child);
+        size_t distance = is_first_word(name, child) ? 1 : config_keys_distance(name, child);
         if (distance < best_distance) {
             best_distance = distance;
             str_into(best, sizeof(best), child);

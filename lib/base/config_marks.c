@@ -17,12 +17,13 @@ void config_marks_init(struct config_marks *marks, const char *file)
     *marks = (struct config_marks){.file = file};
 }
 
-void config_marks_fini(struct config_marks *marks)
+void config_marks_free(struct config_marks *marks)
 {
-    for (size_t i = 0; i < marks->count; i++)
+    for (size_t i = 0; marks != NULL && i < marks->count; i++)
         free(marks->items[i].label);
-    free(marks->items);
-    *marks = (struct config_marks){0};
+    if (marks != NULL)
+        free(marks->items);
+    free(marks);
 }
 
 void config_marks_add(struct config_marks *marks, const char *label, size_t line, size_t column)

@@ -20,7 +20,7 @@ struct config_marks {
 };
 
 void config_marks_init(struct config_marks *marks, const char *file);
-void config_marks_fini(struct config_marks *marks);
+void config_marks_free(struct config_marks *marks); /* of mem_new() */
 
 /* Line and column count from 1. */
 void config_marks_add(struct config_marks *marks, const char *label, size_t line, size_t column);

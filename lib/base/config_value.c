@@ -108,12 +108,13 @@ static int check_string(const struct config_key *key, const char *text, char *wh
     if (*text == 0)
         FAIL("is empty; write a value, or leave the key out");
     if (strlen(text) > STRING_MAX)
-        FAIL("is longer than %d bytes", STRING_MAX);
+        FAIL("is longer than %d bytes; write a shorter one", STRING_MAX);
     if (has_control(text))
         FAIL("holds a control character; write it on one line, without tabs");
     if (key->wrong == NULL || (wrong = key->wrong(text)) == NULL)
         return 0;
-    if (key->unsaid)
+    /* "user:password@host" is a common form of addresses. */
+    if (key->unsaid || strchr(text, '@') != NULL)
         FAIL("%s", wrong);
     FAIL("'%.64s': %s", text, wrong);
 }

@@ -317,7 +317,7 @@ static int check_config(const struct daemon_args *args)
 {
     struct err err = {0};
     struct config *config = config_load(args->config, &err);
-    int result = config == NULL ? -1 : config_check_secrets(config, &err);
+    int result = config == NULL ? -1 : config_check_files(config, &err);
     if (result == 0)
         config_log_warnings(config);
     if (result == 0)

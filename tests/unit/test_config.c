@@ -41,19 +41,53 @@ static const struct refusal yaml_cases[] = {
     {"# only a comment\n", "1:1: the file is empty; write at least sites and routes"},
     {"[]\n", "1:1: is a list; write keys, such as 'sites:' and 'routes:'"},
     {"a\n", "1:1: is a single value; write keys, such as 'sites:' and 'routes:'"},
-    {"sites: [\n", "2:1: did not find expected node content while parsing a flow node"},
+    {"sites: [\n", "2:1: did not find expected node content while parsing a flow node; write a value, or "
+                   "close the bracket"},
     {"sites:\n\tx: 1\n",
-     "2:1: found character that cannot start any token while scanning for the next token"},
-    {"a: 'x\n", "2:1: found unexpected end of stream while scanning a quoted scalar"},
+     "2:1: found character that cannot start any token while scanning for the next token; "
+     "indent with blanks, not tabs; quote a text that begins with @ or `"},
+    {"a: 'x\n", "2:1: found unexpected end of stream while scanning a quoted scalar; close the quote"},
     {"a: \xff\n", "1:4: invalid leading UTF-8 octet; write the file in UTF-8"},
-    {"a: \x01\n", "1:4: control characters are not allowed; write the file in UTF-8"},
+    {"a: \x01\n", "1:4: control characters are not allowed; take this character out"},
     {"x: &a [ *a ]\n", "1:9: aliases (*name) are not supported; write the value out"},
     {"x: *a\n", "1:4: aliases (*name) are not supported; write the value out"},
     {"x: !!int 5\n", "1:4: tags (!name) are not supported; leave it out"},
     {"!x {}\n", "1:1: tags (!name) are not supported; leave it out"},
     {"a: 1\n---\nb: 1\n", "2:1: a second document; one file holds one configuration"},
-    {"x: [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n", "1:19: nested too deeply"},
-    {"a: b: c\n", "1:5: mapping values are not allowed in this context"},
+    {"x: [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n",
+     "1:19: nested more than 16 levels deep; is it the right file?"},
+    {"a: b: c\n",
+     "1:5: mapping values are not allowed in this context; quote a text that holds ': ', or begin a "
+     "new line"},
+    {"a: [ b\nc: d\n",
+     "2:2: did not find expected ',' or ']' while parsing a flow sequence; write a comma, or close "
+     "the bracket"},
+    {"a: { b: c\nd: e\n",
+     "2:2: did not find expected ',' or '}' while parsing a flow mapping; write a comma, or close "
+     "the bracket"},
+    {"a: b\n c: d\n",
+     "2:3: mapping values are not allowed in this context; quote a text that holds ': ', or begin a "
+     "new line"},
+    {"a:\n  b: 1\n c: 2\n",
+     "3:2: did not find expected key while parsing a block mapping; indent it like the line that "
+     "it belongs to, and close all brackets"},
+    {"a:\n- b\nc\n", "4:1: could not find expected ':' while scanning a simple key; write 'key: value'"},
+    {"a:\n- b\n- c\n  x\n d: 1\n",
+     "5:3: mapping values are not allowed in this context; quote a text that holds ': ', or "
+     "begin a new line"},
+    {"a:\n  - b\n  c: 1\n",
+     "3:3: did not find expected '-' indicator while parsing a block collection; begin each item "
+     "with '- ', all in one column"},
+    {"a: \"b\\q\"\n",
+     "1:6: found unknown escape character while parsing a quoted scalar; use single quotes, in which "
+     "\\ is itself"},
+    {"a: - b\n",
+     "1:4: block sequence entries are not allowed in this context; begin the list on a line of its own"},
+    {"a: |x\n",
+     "1:5: did not find expected comment or line break while scanning a block scalar; look at indentation, "
+     "quotes and brackets, here and in the line before"},
+    {"{} x\n",
+     "1:4: did not find expected <document start>; write 'key: value' lines only; is it the right file?"},
     {"? [a]\n: b\n", "1:3: is a list; write a name before each ':'"},
     {"\"data_dir\\0\": x\n", "1:1: data_dir: unknown key; did you mean 'data_dir'?"},
 };
@@ -191,10 +225,10 @@ static const struct refusal texts_cases[] = {
     {IMAP_WITH("source_address: \"a b\""),
      "4:46: sites[0].imap.source_address: 'a b': write it without blanks"},
     {SITE_WITH("imap: { host: h }\n    login: \"{trusted}\""),
-     "5:12: sites[0].login: '{trusted}': write a template that holds {mailbox}, such as "
+     "5:12: sites[0].login: write a template that holds {mailbox}, such as "
      "\"{mailbox}*{trusted}\", or sasl-plain, or proxyauth"},
     {SITE_WITH("imap: { host: h }\n    login: \"{mailbox}*{user}\""),
-     "5:12: sites[0].login: '{mailbox}*{user}': only {mailbox} and {trusted} are filled in; write no other "
+     "5:12: sites[0].login: only {mailbox} and {trusted} are filled in; write no other "
      "braces"},
     {SITE_WITH("imap: { host: h }\n    test_mailboxes: [ 1001, \"10 02\" ]"),
      "5:29: sites[0].test_mailboxes[1]: '10 02': write a mailbox number: 1 to 64 digits, letters, '.', '_', "
@@ -313,13 +347,45 @@ static struct config *parse(const char *yaml)
     return config;
 }
 
+/* A password written where none belongs. */
 static void test_nothing_secret_is_repeated(void **state)
 {
-    static const char *const yaml = IMAP_WITH("proxy: \"http://me:hunter2@h:1\"");
-    struct err err;
+    static const char *const cases[] = {
+        IMAP_WITH("proxy: \"http://me:hunter2@h:1\""),
+        SITE_WITH("imap: { host: \"me:hunter2@a.example\" }"),
+        SITE_WITH("imap: { host: h }\n    login: hunter2"),
+        SITE_WITH("imap: { host: h }\n    password: hunter2"),
+        GOOD "database: { mode: server, hosts: [ \"me:hunter2@db1\" ] }\n",
+        GOOD "database: { mode: server, password: hunter2 }\n",
+        GOOD "api: { token: hunter2 }\n",
+        "sites:\n  - { name: a, imap: { host: h }, trusted_server: hunter2 }\n",
+        "sites:\n  - { name: a, imap: { host: h }, trusted_server: { name: t, password: hunter2 } }\n",
+        "sites:\n  - { name: a, imap: { host: h }, trusted_server: { name: t, password_file: [ hunter2 ] } "
+        "}\n",
+        "sites:\n  - { name: a, imap: { host: h }, trusted_server: { password_file: 'hunter2 } }\n",
+    };
     (void)state;
-    assert_null(config_parse(yaml, strlen(yaml), "m", &err));
-    assert_null(strstr(err.text, "hunter2"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err = {0};
+        assert_null(config_parse(cases[i], strlen(cases[i]), "m", &err));
+        assert_null(strstr(err.text, "hunter2"));
+    }
+}
+
+/* Even where it is taken for the name of a file. */
+static void test_a_password_as_password_file(void **state)
+{
+    static const char *const yaml = "sites:\n  - { name: a, imap: { host: h }, trusted_server: { name: t, "
+                                    "password_file: hunter2 } }\n" SITE_B "routes:\n" ROUTE;
+    struct err err = {0};
+    struct config *config = parse(yaml);
+    (void)state;
+    assert_int_equal(config_check_files(config, &err), -1);
+    assert_string_equal(
+        err.text, "/etc/mirror/mirror.yaml:2:77: sites[0].trusted_server.password_file: names no file (No "
+                  "such file or directory); write the path of a file that holds the secret, never the "
+                  "secret itself");
+    config_free(config);
 }
 
 static void test_defaults(void **state)
@@ -503,7 +569,7 @@ static void put(const char *directory, const char *name, const char *text, mode_
 
 static void test_load_and_secrets(void **state)
 {
-    char directory[] = "/tmp/mirror-config-XXXXXX", path[64], secret[64], expected[400];
+    char directory[] = "/tmp/mirror-config-XXXXXX", path[64], secret[64], expected[500];
     struct err err = {0};
     (void)state;
     assert_non_null(mkdtemp(directory));
@@ -516,15 +582,15 @@ static void test_load_and_secrets(void **state)
     assert_non_null(config);
     assert_string_equal(config->path, path);
     assert_string_equal(config->sites[0].trusted_password_file, secret);
-    assert_int_equal(config_check_secrets(config, &err), -1);
+    assert_int_equal(config_check_files(config, &err), -1);
     snprintf(expected, sizeof(expected),
-             "sites[0].trusted_server.password_file: secret file %s: others than its owner may use it (mode "
-             "0644): "
-             "chmod 600 it, or keep it in a directory of mode 700",
-             secret);
+             "%s:2:85: sites[0].trusted_server.password_file: secret file %s: others than its owner may use "
+             "it (mode "
+             "0644): chmod 600 it, or keep it in a directory of mode 700",
+             path, secret);
     assert_string_equal(err.text, expected);
     assert_int_equal(chmod(secret, 0600), 0);
-    assert_int_equal(config_check_secrets(config, &err), 0);
+    assert_int_equal(config_check_files(config, &err), 0);
     config_free(config);
     unlink(secret);
     unlink(path);
@@ -646,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_refused_whole),
         cmocka_unit_test(test_refused_later),
         cmocka_unit_test(test_nothing_secret_is_repeated),
+        cmocka_unit_test(test_a_password_as_password_file),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_full_file),
         cmocka_unit_test(test_groups_may_be_empty),
