@@ -104,7 +104,8 @@ static void finish(struct api *api, struct ask *ask, struct api_answer *answer)
     if (ask->all || ask->known > WAKE_EACH_MAX)
         api_wake_scanners(api->wake, NULL);
     if (!ask->all && ask->known == 0) {
-        api_problem(answer, 404, "none of these mailboxes is subscribed");
+        api_problem(answer, 404,
+                    "none of these mailboxes is subscribed; mirrorctl mailbox add subscribes one");
         return;
     }
     cJSON *document = cJSON_CreateObject();
@@ -158,16 +159,20 @@ static int check_mailboxes(const cJSON *mailboxes, struct err *err)
 {
     const cJSON *item;
     if (mailboxes && !cJSON_IsArray(mailboxes))
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "mailboxes must be a list of numbers as strings");
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                       "mailboxes must be a list of numbers in quotes, such as [\"4711\"]");
     cJSON_ArrayForEach (item, mailboxes)
         if (!cJSON_IsString(item) || !str_is_mailbox_number(item->valuestring))
             return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
-                           "mailboxes must be a list of mailbox numbers as strings");
+                           "mailboxes must be a list of numbers in quotes, such as [\"4711\"]");
     return 0;
 }
 
 static int read_ask(struct ask *ask, struct err *err)
 {
+    static const char *const known[] = {"mailboxes", NULL}, *const known_deep[] = {"mailboxes", "deep", NULL};
+    if (json_has_only(ask->body, ask->verify ? known_deep : known, err) < 0)
+        return -1;
     const cJSON *mailboxes = cJSON_GetObjectItemCaseSensitive(ask->body, "mailboxes");
     if (check_mailboxes(mailboxes, err) < 0)
         return -1;
@@ -225,8 +230,9 @@ static int check_reason(const struct api_request *request, struct err *err)
 {
     const char *reason;
     cJSON *body = body_of(request, err);
-    int result = body ? 0 : -1;
-    if (body && json_has(body, "reason"))
+    static const char *const known[] = {"reason", NULL};
+    int result = body ? json_has_only(body, known, err) : -1;
+    if (result == 0 && json_has(body, "reason"))
         result = json_get_string(body, "reason", REASON_BYTES, &reason, err);
     cJSON_Delete(body);
     return result;
@@ -248,7 +254,7 @@ static void set_paused(struct api *api, struct api_request *request, bool paused
         return;
     }
     if (!found) {
-        api_problem(answer, 404, "there is no route %s", request->param);
+        api_problem(answer, 404, "there is no route %s; mirrorctl status shows their names", request->param);
         return;
     }
     api_wake_scanners(api->wake, NULL);

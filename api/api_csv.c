@@ -48,7 +48,8 @@ int api_csv_init(struct api_csv *csv, char *bytes, size_t len, struct err *err)
     if (starts_with(csv, "\xef\xbb\xbf", 3))
         csv->at += 3;
     if (csv->at == csv->end)
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "the file is empty");
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                       "the file is empty: its first line must name the columns, such as mailbox,name");
     if (!take_separator_line(csv)) {
         size_t first = (size_t)(line_end(csv, csv->at) - csv->at);
         if (memchr(csv->at, ';', first))
@@ -94,7 +95,7 @@ static char *field_end(const struct api_csv *csv, char *at, const char *limit, c
     }
     char *quote = closing_quote(csv, first, limit);
     if (!quote) {
-        *problem = "a quote (\") is never closed";
+        *problem = "a quote (\") is never closed: close it, or take it out";
         return NULL;
     }
     at = skip_blanks(csv, quote + 1);
@@ -135,7 +136,8 @@ static int measure(const struct api_csv *csv, struct api_csv_record *record, cha
         if (!end)
             return -1;
         if (end > limit || record->count == API_CSV_MAX_FIELDS) {
-            record->problem = "too long for one record";
+            record->problem =
+                "over 64 KiB or 64 fields in one record: is a quote (\") missing, or is this no CSV?";
             return -1;
         }
         record->fields[record->count] = at;
@@ -157,7 +159,7 @@ static bool is_blank_line(const struct api_csv *csv)
 static const char *content_problem(const char *bytes, size_t len)
 {
     if (memchr(bytes, '\0', len))
-        return "a NUL byte";
+        return "a NUL byte: save the file as \"CSV UTF-8\"";
     return str_is_utf8(bytes, len) ? NULL : "not UTF-8: save the file as \"CSV UTF-8\"";
 }
 
@@ -229,8 +231,8 @@ int api_csv_header(struct api_csv *csv, struct api_csv_header *header_out, struc
         if (column == API_CSV_COLUMN_COUNT)
             note_ignored(header_out, record.fields[i]);
         else if (header_out->place[column] != API_CSV_MAX_FIELDS)
-            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "the header has the column '%s' twice",
-                           record.fields[i]);
+            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                           "the header has the column '%.64s' twice: leave one out", record.fields[i]);
         else
             header_out->place[column] = i;
     }

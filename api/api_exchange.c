@@ -212,7 +212,9 @@ static void check_body(struct api_exchange *exchange)
     uint64_t bytes = announced_bytes(exchange);
     const struct api_route *route = exchange->route;
     bool has_body = bytes > 0 || header(exchange, "Transfer-Encoding");
-    if (route->body == API_BODY_NONE ? has_body : bytes > route->max_bytes * SWALLOW_FACTOR + SWALLOW_BYTES)
+    if (route->body == API_BODY_NONE && has_body)
+        api_problem(&exchange->answer, 413, "this path takes no body; leave it out");
+    else if (route->body != API_BODY_NONE && bytes > route->max_bytes * SWALLOW_FACTOR + SWALLOW_BYTES)
         api_problem(&exchange->answer, 413, "the body may have %zu bytes at most", route->max_bytes);
     else if ((has_body || route->body == API_BODY_CSV) && route->body != API_BODY_NONE &&
              !media_type_is_ok(exchange))
@@ -242,7 +244,8 @@ static void find_route(struct api_exchange *exchange)
     if (!is_open)
         say_token(exchange);
     if (match == API_MATCH_NO_PATH) {
-        api_problem(answer, 404, "there is nothing at this path");
+        api_problem(answer, 404,
+                    "there is nothing at this path; those that there are begin with /api/v1/ or /health/");
     } else if (match == API_MATCH_NO_METHOD) {
         str_into(answer->allow, sizeof answer->allow, allow);
         api_problem(answer, 405, "this path answers to %s", allow);
@@ -255,7 +258,7 @@ static void pass_gate(struct api_exchange *exchange)
 {
     struct api *api = exchange->all->api;
     if (!api_gate_host_is_ok(api->config->api.listen, header(exchange, "Host"))) {
-        api_problem(&exchange->answer, 421, "the Host header names another server");
+        api_problem(&exchange->answer, 421, "%s", api_gate_host_words(api->config->api.listen));
     } else if (exchange->all->draining) {
         exchange->answer.retry_after_seconds = 5;
         api_problem(&exchange->answer, 503, "mirror-api is stopping");

@@ -56,6 +56,14 @@ bool api_gate_host_is_ok(const char *listen, const char *host)
     return !api_gate_is_loopback(listen) || is_loopback_host(name);
 }
 
+const char *api_gate_host_words(const char *listen)
+{
+    return api_gate_is_loopback(listen)
+               ? "the Host header names another server; this one listens on loopback and is "
+                 "127.0.0.1, [::1] or localhost"
+               : "the Host header is missing or no host name";
+}
+
 bool api_gate_token_is_ok(const struct secret *token, const char *header)
 {
     static const char scheme[] = "Bearer ";

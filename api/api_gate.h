@@ -12,6 +12,9 @@
  * 127.0.0.1 is turned away. Elsewhere any well-formed name may be meant. `host` NULL: no such header. */
 bool api_gate_host_is_ok(const char *listen, const char *host);
 
+/* What to say of one that is not. */
+const char *api_gate_host_words(const char *listen);
+
 /* "Authorization: Bearer <token>", compared in constant time. `header` may be NULL. */
 bool api_gate_token_is_ok(const struct secret *token, const char *header);
 

@@ -90,8 +90,9 @@ static int read_record(struct import *import, const struct config *config,
 {
     const struct api_csv_header *header = &import->header;
     if (record->count > header->count)
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "%zu fields, and the header names %zu",
-                       record->count, header->count);
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                       "%zu fields, and the header names %zu: put a field that holds a '%c' in quotes",
+                       record->count, header->count, import->csv.separator);
     const char *number = api_csv_field(header, record, API_CSV_MAILBOX);
     if (api_subscribe_number(subscribe, number, err) < 0)
         return -1;

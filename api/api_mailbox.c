@@ -31,8 +31,8 @@ static int list_filter(const struct api_request *request, struct store_status_fi
     const char *const names[] = {filter->mailbox, filter->route, filter->after_mailbox};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i] && !str_is_mailbox_number(names[i]))
-            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "'%.80s' is neither a mailbox nor a route",
-                           names[i]);
+            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                           "'%.80s' is neither a mailbox number nor a route's name", names[i]);
     return 0;
 }
 
@@ -129,7 +129,7 @@ static int optional_text(const cJSON *object, const char *name, const char **tex
     if (!item || cJSON_IsNull(item))
         return 0;
     if (!cJSON_IsString(item))
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "%s must be a string", name);
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "%s must be a text in quotes", name);
     *text_out = item->valuestring;
     return 0;
 }
@@ -140,8 +140,9 @@ static int read_priority(struct api_subscribe *subscribe, const cJSON *body, str
     char text[24];
     if (!json_has(body, "priority") || cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(body, "priority")))
         return 0;
-    if (json_get_u64(body, "priority", UINT32_MAX, &priority, err) < 0)
-        return -1;
+    if (json_get_u64(body, "priority", UINT32_MAX, &priority, NULL) < 0)
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                       "priority must be a whole number from 1 (most urgent) to 8, without quotes");
     snprintf(text, sizeof text, "%llu", (unsigned long long)priority);
     return api_subscribe_priority(subscribe, text, err);
 }
@@ -153,10 +154,11 @@ static int read_routes(struct api_subscribe *subscribe, const struct config *con
     if (!routes || cJSON_IsNull(routes))
         return 0;
     if (!cJSON_IsArray(routes))
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "routes must be a list of names");
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "routes must be a list of names, such as [\"dr\"]");
     cJSON_ArrayForEach (route, routes) {
         if (!cJSON_IsString(route))
-            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "routes must be a list of names");
+            return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                           "routes must be a list of names, such as [\"dr\"]");
         if (api_subscribe_route(subscribe, config, route->valuestring, err) < 0)
             return -1;
     }
@@ -166,7 +168,10 @@ static int read_routes(struct api_subscribe *subscribe, const struct config *con
 static int read_body(struct api_subscribe *subscribe, const struct config *config, const cJSON *body,
                      struct err *err)
 {
+    static const char *const known[] = {"mailbox", "name", "cos", "priority", "routes", NULL};
     const char *number, *name, *cos;
+    if (json_has_only(body, known, err) < 0)
+        return -1;
     if (optional_text(body, "mailbox", &number, err) < 0 || api_subscribe_number(subscribe, number, err) < 0)
         return -1;
     if (optional_text(body, "name", &name, err) < 0 || api_subscribe_name(subscribe, name, err) < 0)
@@ -232,7 +237,7 @@ void api_mailbox_remove(struct api *api, struct api_request *request, struct api
     char what[128];
     bool found = false, valid, with_copies = wants_copies_removed(request, &valid);
     if (!valid) {
-        api_problem(answer, 422, "copies must be keep or remove");
+        api_problem(answer, 422, "copies must be keep or remove, such as ?copies=keep");
         return;
     }
     snprintf(what, sizeof what, "mailbox remove %s%s", request->param, with_copies ? " with its copies" : "");

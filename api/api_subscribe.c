@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MIN_PRIORITY = 1, MAX_PRIORITY = 8, DEFAULT_PRIORITY = 5 };
@@ -14,7 +15,7 @@ enum { MIN_PRIORITY = 1, MAX_PRIORITY = 8, DEFAULT_PRIORITY = 5 };
 int api_subscribe_number(struct api_subscribe *subscribe, const char *text, struct err *err)
 {
     if (!text)
-        return WRONG(err, "no mailbox number");
+        return WRONG(err, "no mailbox number; give it as mailbox");
     if (!str_is_mailbox_number(text))
         return WRONG(
             err, "'%.80s' is no mailbox number: 1 to 64 digits, letters or . _ - @ +, not beginning with -",
@@ -26,12 +27,12 @@ int api_subscribe_number(struct api_subscribe *subscribe, const char *text, stru
 static int plain_text(const char *what, const char *text, size_t max_bytes, struct err *err)
 {
     if (strlen(text) > max_bytes)
-        return WRONG(err, "%s is longer than %zu bytes", what, max_bytes);
+        return WRONG(err, "%s is longer than %zu bytes; shorten it", what, max_bytes);
     if (!str_is_utf8(text, strlen(text)))
         return WRONG(err, "%s is not UTF-8", what);
     for (const char *at = text; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7f)
-            return WRONG(err, "%s holds a line end or another control character", what);
+            return WRONG(err, "%s holds a line end or another control character; take it out", what);
     return 0;
 }
 
@@ -70,17 +71,27 @@ int api_subscribe_priority(struct api_subscribe *subscribe, const char *text, st
     return 0;
 }
 
+static int no_such_route(const struct config *config, const char *name, struct err *err)
+{
+    char names[256] = "";
+    for (size_t i = 0; i < config->route_count; i++) {
+        size_t len = strlen(names);
+        snprintf(names + len, sizeof names - len, "%s%s", i > 0 ? ", " : "", config->routes[i].name);
+    }
+    return WRONG(err, "there is no route '%.64s' in the configuration; there are %s", name, names);
+}
+
 int api_subscribe_route(struct api_subscribe *subscribe, const struct config *config, const char *name,
                         struct err *err)
 {
     const struct config_route *route = config_route_find(config, name);
     if (!route)
-        return WRONG(err, "there is no route '%.64s' in the configuration", name);
+        return no_such_route(config, name, err);
     for (size_t i = 0; i < subscribe->route_count; i++)
         if (str_equal(subscribe->routes[i], route->name))
             return 0;
     if (subscribe->route_count == API_SUBSCRIBE_MAX_ROUTES)
-        return WRONG(err, "more than %d routes", API_SUBSCRIBE_MAX_ROUTES);
+        return WRONG(err, "more than %d routes for one mailbox", API_SUBSCRIBE_MAX_ROUTES);
     subscribe->routes[subscribe->route_count++] = route->name;
     return 0;
 }

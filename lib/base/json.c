@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,7 @@ static int scan(const char *bytes, size_t len, struct err *err)
             continue;
         }
         if ((c == '{' || c == '[') && ++depth > JSON_MAX_DEPTH)
-            return refuse(err, "nested too deeply");
+            return refuse(err, "nested more than 16 levels deep");
         if ((c == '}' || c == ']') && depth-- == 0)
             return refuse(err, "a closing bracket too many");
         at++;
@@ -100,7 +101,7 @@ static int check_bytes(const char *bytes, size_t len, size_t max_bytes, struct e
     while (at < len && is_blank(bytes[at]))
         at++;
     if (at == len || bytes[at] != '{')
-        return refuse(err, "not an object");
+        return refuse(err, "not an object, which begins with {");
     return scan(bytes, len, err);
 }
 
@@ -111,7 +112,8 @@ cJSON *json_parse_object(const char *bytes, size_t len, size_t max_bytes, struct
         return NULL;
     cJSON *object = cJSON_ParseWithLengthOpts(bytes, len, &end, false);
     if (object == NULL) {
-        refuse(err, "not well formed");
+        err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "JSON: not well formed at byte %zu",
+                (size_t)(end - bytes) + 1);
         return NULL;
     }
     while (end < bytes + len && is_blank(*end))
@@ -183,6 +185,26 @@ int json_get_bool(const cJSON *object, const char *name, bool *value_out, struct
 bool json_has(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
+}
+
+int json_has_only(const cJSON *object, const char *const *names, struct err *err)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach (item, object) {
+        size_t i = 0;
+        while (names[i] != NULL && strcmp(names[i], item->string) != 0)
+            i++;
+        if (names[i] != NULL)
+            continue;
+        char known[256] = "";
+        for (i = 0; names[i] != NULL; i++) {
+            size_t len = strlen(known);
+            snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "", names[i]);
+        }
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "field '%.64s': unknown; known here are %s",
+                       item->string, known);
+    }
+    return 0;
 }
 
 char *json_print(const cJSON *object)

@@ -25,6 +25,9 @@ int json_get_u64(const cJSON *object, const char *name, uint64_t max, uint64_t *
 int json_get_bool(const cJSON *object, const char *name, bool *value_out, struct err *err);
 bool json_has(const cJSON *object, const char *name);
 
+/* -1 if it has a member that is none of `names` (which end with NULL): a mistyped one must not pass for one left out. */
+int json_has_only(const cJSON *object, const char *const *names, struct err *err);
+
 /* Prints without blanks; the caller frees with free(). */
 char *json_print(const cJSON *object);
 

@@ -96,9 +96,9 @@ static void test_refused(void **state)
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"", "job: JSON: not an object"},
-        {"[1]", "job: JSON: not an object"},
-        {"{\"type\":\"mirror\"", "job: JSON: not well formed"},
+        {"", "job: JSON: not an object, which begins with {"},
+        {"[1]", "job: JSON: not an object, which begins with {"},
+        {"{\"type\":\"mirror\"", "job: JSON: not well formed at byte 16"},
         {"{}", "job: field 'type': missing"},
         {"{\"type\":1}", "job: field 'type': not a string"},
         {"{\"type\":\"bomb\",\"version\":1}", "job: field 'type': unknown"},

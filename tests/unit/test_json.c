@@ -20,15 +20,15 @@ static void test_refused(void **state)
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"", "JSON: not an object"},
-        {"   ", "JSON: not an object"},
-        {"[]", "JSON: not an object"},
-        {"1", "JSON: not an object"},
-        {"\xef\xbb\xbf{}", "JSON: not an object"},
-        {"{", "JSON: not well formed"},
-        {"{\"a\":1", "JSON: not well formed"},
-        {"{\"a\":}", "JSON: not well formed"},
-        {"{\"a\":0x10}", "JSON: not well formed"},
+        {"", "JSON: not an object, which begins with {"},
+        {"   ", "JSON: not an object, which begins with {"},
+        {"[]", "JSON: not an object, which begins with {"},
+        {"1", "JSON: not an object, which begins with {"},
+        {"\xef\xbb\xbf{}", "JSON: not an object, which begins with {"},
+        {"{", "JSON: not well formed at byte 1"},
+        {"{\"a\":1", "JSON: not well formed at byte 6"},
+        {"{\"a\":}", "JSON: not well formed at byte 6"},
+        {"{\"a\":0x10}", "JSON: not well formed at byte 7"},
         {"{\"a\":1}x", "JSON: something after the object"},
         {"{}{}", "JSON: something after the object"},
         {"{}}", "JSON: a closing bracket too many"},
@@ -85,7 +85,7 @@ static void test_depth(void **state)
     assert_non_null(object);
     cJSON_Delete(object);
     assert_null(nested(JSON_MAX_DEPTH + 1, &err));
-    assert_string_equal(err.text, "JSON: nested too deeply");
+    assert_string_equal(err.text, "JSON: nested more than 16 levels deep");
 }
 
 static const char *const sample =
@@ -148,12 +148,28 @@ static void test_getters_refuse(void **state)
     cJSON_Delete(object);
 }
 
+static void test_only_known_members(void **state)
+{
+    static const char *const both[] = {"a", "b", NULL}, *const one[] = {"a", NULL};
+    struct err err = {0};
+    (void)state;
+    cJSON *object = json_parse_object("{\"a\":1,\"b\":2}", 13, 64, &err);
+    assert_int_equal(json_has_only(object, both, &err), 0);
+    assert_int_equal(json_has_only(object, one, &err), -1);
+    assert_string_equal(err.text, "field 'b': unknown; known here are a");
+    cJSON_Delete(object);
+    object = json_parse_object("{\"A\":1}", 7, 64, &err);
+    assert_int_equal(json_has_only(object, both, &err), -1);
+    assert_string_equal(err.text, "field 'A': unknown; known here are a, b");
+    cJSON_Delete(object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_bytes_are_no_c_string),
         cmocka_unit_test(test_depth),          cmocka_unit_test(test_getters),
-        cmocka_unit_test(test_getters_refuse),
+        cmocka_unit_test(test_getters_refuse), cmocka_unit_test(test_only_known_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
