@@ -54,7 +54,11 @@ static enum api_state state_of(const struct store_mirror_status *mirror, const s
         return API_STATE_NOT_LOOKED_AT;
     if (mirror->wanted)
         return verdict->behind ? API_STATE_BEHIND : API_STATE_WAITING;
-    return is_equal(mirror) ? API_STATE_EQUAL : API_STATE_NOT_EQUAL;
+    if (!is_equal(mirror))
+        return API_STATE_NOT_EQUAL;
+    if (verdict->held)
+        return API_STATE_HELD;
+    return mirror->gone_messages > 0 ? API_STATE_DELETING : API_STATE_EQUAL;
 }
 
 static enum err_side blame(const struct store_mirror_status *mirror, enum api_state state)
@@ -65,6 +69,7 @@ static enum err_side blame(const struct store_mirror_status *mirror, enum api_st
     case API_STATE_FAILING:
         return is_given(mirror->error) ? side_of(mirror->error_side) : ERR_SIDE_PRODUCTION;
     case API_STATE_NOT_EQUAL:
+    case API_STATE_DELETING: /* others' messages may be in the way there */
         return ERR_SIDE_TARGET;
     default:
         return ERR_SIDE_US;
@@ -75,8 +80,11 @@ static bool is_well(const struct store_mirror_status *mirror, const struct api_v
 {
     if (verdict->late || verdict->behind || is_given(mirror->error) || is_given(mirror->look_error))
         return false;
+    if (verdict->held || mirror->waiting_messages > 0)
+        return false;
     bool moving = verdict->state == API_STATE_WORKING || verdict->state == API_STATE_WAITING;
-    return verdict->state == API_STATE_EQUAL || (moving && !never_done(mirror) && is_equal(mirror));
+    return verdict->state == API_STATE_EQUAL || verdict->state == API_STATE_DELETING ||
+           (moving && !never_done(mirror) && is_equal(mirror));
 }
 
 struct api_verdict api_judge(const struct store_mirror_status *mirror, const struct config_route *route)
@@ -86,10 +94,12 @@ struct api_verdict api_judge(const struct store_mirror_status *mirror, const str
     verdict.behind = mirror->lag_seconds > verdict.lag_limit_seconds;
     verdict.late = mirror->proven_age_seconds > verdict.lag_limit_seconds ||
                    (mirror->proven_age_seconds < 0 && !never_done(mirror));
+    verdict.held = mirror->held_messages > 0 || (mirror->breaker_plan > 0 && mirror->gone_messages > 0);
     verdict.state = state_of(mirror, route, &verdict);
     verdict.side = blame(mirror, verdict.state);
     verdict.person_needed = verdict.state == API_STATE_UNROUTED || verdict.state == API_STATE_PAUSED ||
-                            verdict.state == API_STATE_STOPPED || verdict.state == API_STATE_NOT_EQUAL;
+                            verdict.state == API_STATE_STOPPED || verdict.state == API_STATE_NOT_EQUAL ||
+                            verdict.state == API_STATE_HELD;
     verdict.well = is_well(mirror, &verdict);
     return verdict;
 }

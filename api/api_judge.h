@@ -25,6 +25,8 @@
     X(BEHIND, "behind", "the oldest thing not yet mirrored is older than the target lag")                    \
     X(WAITING, "waiting", "a change was seen and waits for a copier, within the target lag")                 \
     X(NOT_EQUAL, "not equal", "a whole pass ended, and something could not be made equal")                   \
+    X(HELD, "held", "deletions wait for a person to allow or refuse them; all else is equal")                \
+    X(DELETING, "deleting", "gone from production; the copies go after the second look; all else is equal")  \
     X(EQUAL, "equal", "everything of production is on the target")
 
 enum api_state {
@@ -36,11 +38,12 @@ enum api_state {
 
 struct api_verdict {
     enum api_state state;
-    bool well;   /* equal (a newer change within the target lag may be on its way) and looked at in time */
-    bool late;   /* not looked at in time */
-    bool behind; /* older than the target lag */
-    bool person_needed; /* nothing will change by itself: paused, stopped, not equal, no route */
-    enum err_side side; /* FAILING, STOPPED, NOT_EQUAL: who has to act */
+    bool well;          /* equal (a newer change, or a deletion, may be on its way) and looked at in time */
+    bool held;          /* deletions wait for a person, whatever the state */
+    bool late;          /* not looked at in time */
+    bool behind;        /* older than the target lag */
+    bool person_needed; /* nothing will change by itself: paused, stopped, not equal, held, no route */
+    enum err_side side; /* FAILING, STOPPED, NOT_EQUAL, DELETING: who has to act */
     double lag_limit_seconds;
 };
 

@@ -16,6 +16,7 @@ static void add_messages(cJSON *object, const struct store_mirror_status *m)
     } counts[] = {
         {"source", m->source_messages},   {"target", m->target_messages},   {"missing", m->missing_messages},
         {"refused", m->refused_messages}, {"altered", m->altered_messages}, {"gone", m->gone_messages},
+        {"held", m->held_messages},       {"kept", m->kept_messages},       {"waiting", m->waiting_messages},
         {"foreign", m->foreign_messages}, {"late", m->late_messages},
     };
     cJSON *messages = cJSON_AddObjectToObject(object, "messages");
@@ -75,6 +76,8 @@ cJSON *api_mirror_json(const struct store_mirror_status *m, const struct config_
     cJSON_AddBoolToObject(object, "well", verdict.well);
     cJSON_AddBoolToObject(object, "person_needed", verdict.person_needed);
     add_messages(object, m);
+    cJSON_AddBoolToObject(object, "held", verdict.held);
+    api_text_add_seconds(object, "deletion_due_seconds", m->deletion_due_seconds);
     cJSON_AddNumberToObject(object, "gone_folders", m->gone_folders);
     api_text_add(object, "refused_keywords", m->refused_keywords);
     api_text_add_seconds(object, "lag_seconds", m->lag_seconds < 0 ? 0 : m->lag_seconds);

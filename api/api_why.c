@@ -6,6 +6,7 @@
 #include "api/api_text.h"
 #include "base/str.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +88,57 @@ static void what_equal(const struct subject *s, char *text, size_t size)
         api_text_count(s->m->source_messages, "message", count), s->to, ago(s->m->proven_age_seconds, when));
 }
 
+/* "in plan 12", "in 3 plans, the oldest is 12" */
+static const char *which_plans(const struct subject *s, char text[API_TEXT_BYTES])
+{
+    if (s->m->held_plans == 0)
+        return str_into(text, API_TEXT_BYTES, "in a plan that was allowed, and is being carried out");
+    if (s->m->held_plans == 1)
+        snprintf(text, API_TEXT_BYTES, "in plan %" PRIu64, s->m->held_plan);
+    else
+        snprintf(text, API_TEXT_BYTES, "in %" PRIu32 " plans, the oldest is %" PRIu64, s->m->held_plans,
+                 s->m->held_plan);
+    return text;
+}
+
+static void what_held(const struct subject *s, char *text, size_t size)
+{
+    char count[API_TEXT_BYTES], plans[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (m->held_messages)
+        snprintf(
+            text, size,
+            "%s gone from production and held on %s, %s%s%s. All else is equal, and what is new is copied.",
+            api_text_count(m->held_messages, "message", count), s->to, which_plans(s, plans),
+            is_given(m->held_reason) ? ": " : "", is_given(m->held_reason) ? m->held_reason : "");
+    else
+        snprintf(text, size,
+                 "%s gone from production and left on %s: deletions and overwriting are stopped on all "
+                 "routes from "
+                 "%s (plan %" PRIu64 "). All else is equal, and what is new is copied.",
+                 api_text_count(m->gone_messages, "message", count), s->to, s->from, m->breaker_plan);
+}
+
+/* "in 4 minutes", "now" */
+static const char *second_look(const struct subject *s, char text[API_TEXT_BYTES])
+{
+    char duration[API_TEXT_BYTES];
+    if (s->m->deletion_due_seconds < 1)
+        return str_into(text, API_TEXT_BYTES, "now");
+    snprintf(text, API_TEXT_BYTES, "in %.40s", api_text_duration(s->m->deletion_due_seconds, duration));
+    return text;
+}
+
+static void what_deleting(const struct subject *s, char *text, size_t size)
+{
+    char count[API_TEXT_BYTES], when[API_TEXT_BYTES];
+    snprintf(
+        text, size,
+        "%s gone from production, to be looked for once more %s; what is still gone then is removed from %s. "
+        "All else is equal.",
+        api_text_count(s->m->gone_messages, "message", count), second_look(s, when), s->to);
+}
+
 static void what_late(const struct subject *s, char *text, size_t size)
 {
     char when[API_TEXT_BYTES], limit[API_TEXT_BYTES];
@@ -146,6 +198,12 @@ static void what(const struct subject *s, char *text, size_t size)
     case API_STATE_NOT_EQUAL:
         what_not_equal(s, text, size);
         break;
+    case API_STATE_HELD:
+        what_held(s, text, size);
+        break;
+    case API_STATE_DELETING:
+        what_deleting(s, text, size);
+        break;
     default:
         what_equal(s, text, size);
         break;
@@ -165,6 +223,8 @@ static double since_seconds(const struct subject *s)
         return s->m->proven_age_seconds;
     case API_STATE_EQUAL:
     case API_STATE_NOT_EQUAL:
+    case API_STATE_HELD:
+    case API_STATE_DELETING:
         return -1;
     default:
         return s->m->lag_seconds > 0 ? s->m->lag_seconds : -1;
@@ -205,6 +265,15 @@ static void whose(const struct subject *s, char *text, size_t size)
     case API_STATE_PAUSED:
     case API_STATE_UNROUTED:
         snprintf(text, size, "Nobody's: a person wanted it so.");
+        break;
+    case API_STATE_HELD:
+        snprintf(text, size, "Nobody's: the brake on deletions asks a person.");
+        break;
+    case API_STATE_DELETING:
+        if (s->m->waiting_messages)
+            side_in_words(s, text, size);
+        else
+            snprintf(text, size, "Nobody's: this is how it should go.");
         break;
     default:
         side_in_words(s, text, size);
@@ -263,6 +332,28 @@ static void todo_not_equal(const struct subject *s, char *text, size_t size)
                  m->mailbox);
 }
 
+static void todo_held(const struct subject *s, char *text, size_t size)
+{
+    const struct store_mirror_status *m = s->m;
+    uint64_t plan = m->held_messages ? m->held_plan : m->breaker_plan;
+    if (plan)
+        snprintf(text, size,
+                 "Read what it is, and allow or refuse it: mirrorctl held show %" PRIu64
+                 ". There is no hurry.",
+                 plan);
+    else
+        snprintf(text, size, "Nothing: a copier carries out what was allowed.");
+}
+
+static void todo_waiting(const struct subject *s, char *text, size_t size)
+{
+    snprintf(
+        text, size,
+        "On %s, have somebody expunge what others marked as deleted in mailbox %s, or take their marks away; "
+        "it is tried again and again.",
+        s->to, s->m->mailbox);
+}
+
 static void todo(const struct subject *s, char *text, size_t size)
 {
     switch (s->verdict.state) {
@@ -297,6 +388,15 @@ static void todo(const struct subject *s, char *text, size_t size)
     case API_STATE_NOT_EQUAL:
         todo_not_equal(s, text, size);
         break;
+    case API_STATE_HELD:
+        todo_held(s, text, size);
+        break;
+    case API_STATE_DELETING:
+        if (s->m->waiting_messages)
+            todo_waiting(s, text, size);
+        else
+            snprintf(text, size, "Nothing.");
+        break;
     default:
         snprintf(text, size, "Nothing.");
         break;
@@ -309,10 +409,12 @@ static void next_try(const struct subject *s, char *text, size_t size)
 {
     char duration[API_TEXT_BYTES];
     enum api_state state = s->verdict.state;
-    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED)
+    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED || state == API_STATE_HELD)
         snprintf(text, size, "Not before a person acts.");
     else if (state == API_STATE_WORKING)
         snprintf(text, size, "Now.");
+    else if (state == API_STATE_DELETING && s->m->deletion_due_seconds >= 1)
+        snprintf(text, size, "In %s.", api_text_duration(s->m->deletion_due_seconds, duration));
     else if (s->m->next_try_seconds >= 1)
         snprintf(text, size, "In %s.", api_text_duration(s->m->next_try_seconds, duration));
     else if (s->m->wanted || s->m->verify_wanted)
@@ -333,16 +435,46 @@ static void __attribute__((format(printf, 2, 3))) note(struct api_why *why, cons
     va_end(args);
 }
 
+/* What is said in `what` is not said again. */
+static void note_gone(const struct subject *s, struct api_why *why)
+{
+    char count[API_TEXT_BYTES], text[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    bool said = s->verdict.state == API_STATE_HELD, breaker_said = said && !m->held_messages;
+    if (m->held_messages && !said)
+        note(why, "%s gone from production and held on %s, %s: mirrorctl held list --mailbox %s",
+             api_text_count(m->held_messages, "message", count), s->to, which_plans(s, text), m->mailbox);
+    if (m->gone_messages && m->breaker_plan && !breaker_said)
+        note(why, "%s gone from production, left on %s while deletions are stopped.",
+             api_text_count(m->gone_messages, "message", count), s->to);
+    else if (m->gone_messages && !m->breaker_plan && s->verdict.state != API_STATE_DELETING)
+        note(why, "%s gone from production, to be looked for once more %s, and then removed from %s.",
+             api_text_count(m->gone_messages, "message", count), second_look(s, text), s->to);
+    if (m->breaker_plan && !breaker_said)
+        note(why,
+             "Deletions and overwriting are stopped on all routes from %s%s: mirrorctl held show %" PRIu64,
+             s->from, m->breaker_refused ? ", as a person wants it" : " until a person decides",
+             m->breaker_plan);
+    if (m->kept_messages)
+        note(why,
+             "%s gone from production, left on %s for good: %s refused to remove them (mirrorctl held show "
+             "%" PRIu64 ").",
+             api_text_count(m->kept_messages, "message", count), s->to,
+             is_given(m->kept_by) ? m->kept_by : "a person", m->kept_plan);
+    if (m->waiting_messages)
+        note(why,
+             "%s to be removed from %s, marked as deleted and waiting: it cannot remove just ours (no "
+             "UIDPLUS), and "
+             "others' messages are marked there too.",
+             api_text_count(m->waiting_messages, "message", count), s->to);
+}
+
 static void note_left_alone(const struct subject *s, struct api_why *why)
 {
     char count[API_TEXT_BYTES];
     const struct store_mirror_status *m = s->m;
-    if (m->gone_messages)
-        note(why,
-             "%s gone from production, seen and counted; on %s left alone: deletions are not carried out.",
-             api_text_count(m->gone_messages, "message", count), s->to);
     if (m->gone_folders)
-        note(why, "%s gone from production, and left alone on %s.",
+        note(why, "%s gone from production; on %s one that we made is removed once it is empty.",
              api_text_count(m->gone_folders, "folder", count), s->to);
     if (m->foreign_messages)
         note(why, "%s on %s that we did not put there, and leave alone.",
@@ -394,6 +526,7 @@ void api_why_explain(const struct store_mirror_status *mirror, const struct conf
     todo(&s, why_out->todo, sizeof why_out->todo);
     next_try(&s, why_out->next, sizeof why_out->next);
     note_troubles(&s, why_out);
+    note_gone(&s, why_out);
     note_left_alone(&s, why_out);
     note_proofs(&s, why_out);
 }

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { API_WHY_BYTES = 1400, API_WHY_MAX_NOTES = 12 };
+enum { API_WHY_BYTES = 1400, API_WHY_MAX_NOTES = 16 };
 
 struct api_why {
     char what[API_WHY_BYTES];

@@ -35,13 +35,13 @@ struct store_mirror_status {
     uint64_t mirror_id;
     const char *mailbox, *name, *cos, *route;
     uint32_t priority;
-    const char
-        *state; /* "equal", "behind", "working", "waiting", "failing", "not equal", "paused", "stopped",
-                          "new", "not looked at" */
+    const char *state; /* of store_state_word() */
     bool equal, paused, removing, working, wanted, verify_wanted;
     uint64_t wanted_seq, done_seq, verify_wanted_seq, verify_done_seq;
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages,
-        gone_messages;
+        gone_messages;                     /* gone from production: their copies go after the second look */
+    uint32_t held_messages, kept_messages; /* gone too, but in an open plan; in one that a person refused */
+    uint32_t waiting_messages;             /* of gone: begun, but others' messages are in the way */
     uint32_t foreign_messages, late_messages, gone_folders;
     uint64_t copied_messages, copied_bytes;
     const char *refused_keywords;
@@ -57,6 +57,14 @@ struct store_mirror_status {
     int64_t verify_differences; /* -1: never verified */
     const char *verify_report;
     const char *from_site, *to_site;
+    double deletion_due_seconds; /* until the second look; -1: none is due */
+    uint64_t held_plan;          /* the oldest that holds some of its messages; 0: none */
+    uint32_t held_plans;
+    const char *held_reason; /* of that one */
+    uint64_t kept_plan;      /* the newest that was refused; 0: none */
+    const char *kept_by;
+    uint64_t breaker_plan; /* stops deletions and overwriting on all routes from its production; 0: none */
+    bool breaker_refused;
     const char *from_login_state, *to_login_state, *from_error, *to_error;
 };
 struct store_status_filter {

@@ -19,6 +19,8 @@ const char *store_state_word(const struct store_state_facts *facts)
         {facts->behind, "behind"},
         {facts->wanted, "waiting"},
         {!facts->equal, "not equal"},
+        {facts->held, "held"},
+        {facts->going, "deleting"},
     };
     for (unsigned i = 0; i < sizeof(ladder) / sizeof(*ladder); i++)
         if (ladder[i].holds)

@@ -18,6 +18,8 @@ struct store_state_facts {
     bool wanted;              /* something is to be done */
     bool behind;              /* something is known to be missing */
     bool equal;
+    bool held;  /* what is gone from production stays until a person decides */
+    bool going; /* something is gone from production, and its copy is still there */
 };
 
 /*
@@ -31,6 +33,8 @@ struct store_state_facts {
  *   "behind"         something that was seen on production is not mirrored yet
  *   "waiting"        asked for, or routine work; nothing is known to be missing
  *   "not equal"      mirrored, but for what was refused, altered or lost
+ *   "held"           mirrored, but for deletions that wait for a person
+ *   "deleting"       mirrored, but for deletions that wait for their second look
  *   "equal"
  */
 const char *store_state_word(const struct store_state_facts *facts);

@@ -11,6 +11,8 @@
 /* SINCE "column" NOW: seconds. */
 #define SINCE "TIMESTAMPDIFF(MICROSECOND, "
 #define NOW ", UTC_TIMESTAMP(6)) / 1000000.0"
+#define PLANS "FROM plan q WHERE q.mirror_id = m.mirror_id"
+#define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND q.kind = 'site' AND q.state"
 
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "
@@ -24,7 +26,18 @@ static const char status_sql[] =
     "m.error, m.error_scope, m.error_side, " SINCE "m.error_at" NOW ", " SINCE "m.error_since" NOW ", "
     "l.error, " SINCE "l.looked_at" NOW ", " SINCE "l.error_at" NOW ", " SINCE "m.verified_at" NOW ", "
     "m.verify_differences, IF(? IS NULL, NULL, m.verify_report), p.name, t.name, p.login_state, "
-    "t.login_state, p.error, t.error, m.fail_count, COALESCE(l.fail_count, 0), m.behind_since IS NOT NULL "
+    "t.login_state, p.error, t.error, m.held_messages, m.kept_messages, m.waiting_messages, "
+    "GREATEST(-" SINCE "m.deletion_due_at" NOW ", 0), "
+    "IF(m.held_messages > 0, (SELECT MIN(q.plan_id) " PLANS " AND q.state = 'held'), 0), "
+    "IF(m.held_messages > 0, (SELECT COUNT(*) " PLANS " AND q.state = 'held'), 0), "
+    "IF(m.held_messages > 0, (SELECT q.reason " PLANS
+    " AND q.state = 'held' ORDER BY q.plan_id LIMIT 1), ''), "
+    "IF(m.kept_messages > 0, (SELECT MAX(q.plan_id) " PLANS " AND q.state = 'refused'), 0), "
+    "IF(m.kept_messages > 0, (SELECT q.decided_by " PLANS " AND q.state = 'refused' "
+    "ORDER BY q.plan_id DESC LIMIT 1), ''), "
+    "(SELECT MIN(q.plan_id) " BREAKER " IN ('held', 'refused')), "
+    "EXISTS (SELECT 1 " BREAKER
+    " = 'refused'), m.fail_count, COALESCE(l.fail_count, 0), m.behind_since IS NOT NULL "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
@@ -101,6 +114,21 @@ static void read_sites(struct store_query *query, struct store_mirror_status *st
     status->to_error = store_query_text(query);
 }
 
+static void read_deletions(struct store_query *query, struct store_mirror_status *status)
+{
+    status->held_messages = store_query_u32(query);
+    status->kept_messages = store_query_u32(query);
+    status->waiting_messages = store_query_u32(query);
+    status->deletion_due_seconds = store_query_real_or(query, -1);
+    status->held_plan = store_query_u64(query);
+    status->held_plans = store_query_u32(query);
+    status->held_reason = store_query_text(query);
+    status->kept_plan = store_query_u64(query);
+    status->kept_by = store_query_text(query);
+    status->breaker_plan = store_query_u64(query);
+    status->breaker_refused = store_query_bool(query);
+}
+
 static void read_state(struct store_query *query, struct store_mirror_status *status)
 {
     struct store_state_facts facts = {
@@ -115,6 +143,8 @@ static void read_state(struct store_query *query, struct store_mirror_status *st
         .wanted = status->wanted || status->verify_wanted,
         .behind = store_query_bool(query),
         .equal = status->equal,
+        .held = status->held_messages > 0 || (status->breaker_plan > 0 && status->gone_messages > 0),
+        .going = status->gone_messages > 0,
     };
     status->state = store_state_word(&facts);
 }
@@ -135,6 +165,7 @@ int store_mailbox_status(struct store *store, const struct store_status_filter *
         read_figures(query, &status);
         read_troubles(query, &status);
         read_sites(query, &status);
+        read_deletions(query, &status);
         read_state(query, &status);
         on_mirror(context, &status);
     }

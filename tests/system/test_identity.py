@@ -222,7 +222,7 @@ def test_uidnext_gone_back_on_production(world):
     world.production.deliver(mailbox, "INBOX", world.tiny("\\Answered"), world.tiny())
     assert uids(world.production, mailbox) == [1, 2, 3, 4, 5, 6]
     change(world.production, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Flagged)")
-    world.product.wait_mirror(lambda mirror: mirror["state"] == "equal" and mirror["messages"]["gone"] == 1, mailbox)
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "deleting" and mirror["messages"]["gone"] == 1, mailbox)
     world.product.sync(mailbox)
     assert changes.of(mailbox) == 2
     found = told(world.production, world.target, [mailbox], Options(ignore_order=True))

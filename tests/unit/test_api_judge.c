@@ -19,8 +19,9 @@
     .wanted_seq = 4, .done_seq = 4, .source_messages = 7, .target_messages = 7, .proven_age_seconds = 10,    \
     .error = "", .look_error = "", .refused_keywords = "", .error_scope = "", .error_side = "",              \
     .doing_owner = "", .next_try_seconds = -1, .error_age_seconds = -1, .error_since_seconds = -1,           \
-    .look_error_age_seconds = -1, .verified_age_seconds = -1, .verify_differences = -1,                      \
-    .from_login_state = "proven", .to_login_state = "proven", .from_error = "", .to_error = ""
+    .deletion_due_seconds = -1, .held_reason = "", .kept_by = "", .look_error_age_seconds = -1,              \
+    .verified_age_seconds = -1, .verify_differences = -1, .from_login_state = "proven",                      \
+    .to_login_state = "proven", .from_error = "", .to_error = ""
 
 /* Later members override those of BASE: that is what the table is for. */
 #if defined(__clang__)
@@ -169,11 +170,85 @@ static const struct one table[] = {
      .state = "equal",
      .well = true,
      .note = "Last verified 90 seconds ago: no differences."},
-    {.name = "gone messages are left alone",
-     .mirror = {BASE, .gone_messages = 3},
+    {.name = "held",
+     .mirror = {BASE, .held_messages = 31, .held_plan = 12, .held_plans = 1,
+                .held_reason = "31 of 40 messages are gone", .gone_messages = 2, .deletion_due_seconds = 130},
+     .state = "held",
+     .what =
+         "31 messages gone from production and held on backup, in plan 12: 31 of 40 messages are gone. All "
+         "else is equal",
+     .whose = "Nobody's: the brake",
+     .todo = "mirrorctl held show 12.",
+     .next = "Not before a person acts",
+     .note =
+         "2 messages gone from production, to be looked for once more in 2 minutes, and then removed from "
+         "backup."},
+    {.name = "held in several plans",
+     .mirror = {BASE, .held_messages = 31, .held_plan = 12, .held_plans = 3},
+     .state = "held",
+     .what = "in 3 plans, the oldest is 12"},
+    {.name = "held, and just allowed",
+     .mirror = {BASE, .held_messages = 31},
+     .state = "held",
+     .what = "in a plan that was allowed, and is being carried out",
+     .todo = "Nothing: a copier"},
+    {.name = "held while something is copied",
+     .mirror = {BASE, .held_messages = 1, .held_plan = 12, .held_plans = 1, .working = true},
+     .state = "working",
+     .note =
+         "1 message gone from production and held on backup, in plan 12: mirrorctl held list --mailbox 1001"},
+    {.name = "held while something is copied, waiting",
+     .mirror = {BASE, .held_messages = 1, .held_plan = 12, .held_plans = 1, .wanted = true},
+     .state = "waiting"},
+    {.name = "not equal goes before held",
+     .mirror = {BASE, .held_messages = 1, .held_plan = 12, .held_plans = 1, .equal = false},
+     .state = "not equal"},
+    {.name = "the breaker",
+     .mirror = {BASE, .gone_messages = 2, .breaker_plan = 14},
+     .state = "held",
+     .what =
+         "2 messages gone from production and left on backup: deletions and overwriting are stopped on all "
+         "routes from production (plan 14)",
+     .todo = "mirrorctl held show 14."},
+    {.name = "the breaker, with nothing to delete",
+     .mirror = {BASE, .breaker_plan = 14},
      .state = "equal",
      .well = true,
-     .note = "3 messages gone from production, seen and counted; on backup left alone"},
+     .note = "stopped on all routes from production until a person decides: mirrorctl held show 14"},
+    {.name = "the breaker, refused",
+     .mirror = {BASE, .breaker_plan = 14, .breaker_refused = true, .held_messages = 3, .held_plan = 12,
+                .held_plans = 1, .gone_messages = 2},
+     .state = "held",
+     .note = "stopped on all routes from production, as a person wants it: mirrorctl held show 14"},
+    {.name = "kept",
+     .mirror = {BASE, .kept_messages = 5, .kept_plan = 9, .kept_by = "token@10.0.0.1"},
+     .state = "equal",
+     .well = true,
+     .note =
+         "5 messages gone from production, left on backup for good: token@10.0.0.1 refused to remove them "
+         "(mirrorctl held show 9)."},
+    {.name = "deleting, but others' messages are in the way",
+     .mirror = {BASE, .gone_messages = 2, .waiting_messages = 2, .deletion_due_seconds = 20},
+     .state = "deleting",
+     .whose = "The target's: backup.",
+     .todo = "On backup, have somebody expunge",
+     .note = "2 messages to be removed from backup, marked as deleted and waiting"},
+    {.name = "deleting, the second look is due",
+     .mirror = {BASE, .gone_messages = 1, .deletion_due_seconds = 0},
+     .state = "deleting",
+     .well = true,
+     .what = "1 message gone from production, to be looked for once more now; what is still gone"},
+    {.name = "deleting, but not looked at in time",
+     .mirror = {BASE, .gone_messages = 1, .proven_age_seconds = 400},
+     .state = "not looked at"},
+    {.name = "deleting",
+     .mirror = {BASE, .gone_messages = 3, .deletion_due_seconds = 250},
+     .state = "deleting",
+     .well = true,
+     .what = "3 messages gone from production, to be looked for once more in 4 minutes",
+     .whose = "Nobody's",
+     .todo = "Nothing.",
+     .next = "In 4 minutes."},
     {.name = "gone folder",
      .mirror = {BASE, .gone_folders = 1},
      .state = "equal",

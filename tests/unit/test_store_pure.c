@@ -181,6 +181,10 @@ static void test_state_words(void **state)
     struct store_state_facts facts = well;
     (void)state;
     assert_string_equal(store_state_word(&facts), "equal");
+    facts.going = true;
+    assert_string_equal(store_state_word(&facts), "deleting");
+    facts.held = true;
+    assert_string_equal(store_state_word(&facts), "held");
     facts.equal = false;
     assert_string_equal(store_state_word(&facts), "not equal");
     facts.wanted = true;
