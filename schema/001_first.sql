@@ -247,7 +247,20 @@ CREATE TABLE IF NOT EXISTS message (
   plan_id          BIGINT UNSIGNED NULL,
   mirrored_at      DATETIME(6) NULL,
   UNIQUE KEY folder_source (folder_id, source_uid),
-  UNIQUE KEY folder_target (folder_id, target_uid)
+  UNIQUE KEY folder_target (folder_id, target_uid),
+  KEY retry (next_try_at)
+);
+
+-- loss: a message over which a connection was lost while it was read (a server that dies over its file), and how often in a
+-- row. Written by: copier under the mirror's epoch. A row goes when the message was read after all, or its UID counts no
+-- more.
+CREATE TABLE IF NOT EXISTS loss (
+  folder_id  BIGINT UNSIGNED NOT NULL,
+  side       ENUM('source','target') NOT NULL,
+  uid        INT UNSIGNED NOT NULL,
+  losses     INT UNSIGNED NOT NULL,
+  error      VARBINARY(800) NOT NULL DEFAULT '',
+  PRIMARY KEY (folder_id, side, uid)
 );
 
 -- intent: the committed note that an APPEND is about to be made (I3). Written by: copier under the mirror's epoch. open:

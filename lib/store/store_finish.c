@@ -179,6 +179,7 @@ int store_mirror_recheck_later(struct store *store, const struct store_lease *le
 /* In this order: the mirror's row is locked already, its contents go before it. */
 static const char *const mirror_removals[] = {
     "DELETE i FROM intent i JOIN folder f ON f.folder_id = i.folder_id WHERE f.mirror_id = ?",
+    "DELETE l FROM loss l JOIN folder f ON f.folder_id = l.folder_id WHERE f.mirror_id = ?",
     "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id WHERE f.mirror_id = ?",
     "DELETE FROM folder WHERE mirror_id = ?",
     "DELETE FROM mirror WHERE mirror_id = ?",

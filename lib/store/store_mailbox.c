@@ -202,6 +202,7 @@ struct removing {
 static const char *const removals[] = {
     "DELETE i FROM intent i JOIN folder f ON f.folder_id = i.folder_id " OF_MIRRORS,
     "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id " OF_MIRRORS,
+    "DELETE l FROM loss l JOIN folder f ON f.folder_id = l.folder_id " OF_MIRRORS,
     "DELETE f FROM folder f " OF_MIRRORS,
     "DELETE FROM mirror WHERE mailbox_id = ?",
     "DELETE FROM look WHERE mailbox_id = ?",

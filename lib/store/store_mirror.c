@@ -320,6 +320,14 @@ int store_mirror_want_periodic(struct store *store, struct err *err)
                                               "AND COALESCE(m.claimed_at < i.ghost_until, 1)"),
                   &count, err) ||
         raise_all(store,
+                  STORE_ROWS(
+                      store, err,
+                      "SELECT DISTINCT m.mirror_id FROM message g JOIN folder f ON f.folder_id = g.folder_id "
+                      "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
+                      "g.next_try_at <= UTC_TIMESTAMP(6) AND g.source_gone_at IS NULL "
+                      "AND COALESCE(m.claimed_at < g.next_try_at, 1)"),
+                  &count, err) ||
+        raise_all(store,
                   STORE_ROWS(store, err,
                              IDLE_WITH_INTENT "i.state = 'open' AND m.lease_owner IS NULL "
                                               "AND COALESCE(m.claimed_at < i.created_at, 1)"),

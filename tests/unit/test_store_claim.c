@@ -366,6 +366,33 @@ static void test_recheck_and_ghosts_are_raised(void **state)
     assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
 }
 
+/* What the target refused is tried again when its time has come, also if nothing else happens; once. */
+static void test_refused_messages_are_raised(void **state)
+{
+    struct store_fixture *fixture = *state;
+    uint64_t folder_id;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 1, "dr");
+    struct store_claim claim = claim_as(fixture, fixture->store, us);
+    assert_int_equal(store_folder_add(fixture->store, &claim.lease, "INBOX", "INBOX", &folder_id, &err), 0);
+    struct store_message message = {.source_uid = 7,
+                                    .state = STORE_MESSAGE_REFUSED,
+                                    .fail_count = 1,
+                                    .flags_written = (char[]){""},
+                                    .flags_refused = (char[]){""}};
+    struct store_change change = {
+        .folder_id = folder_id, .messages = &message, .message_count = 1, .retry_seconds = 60};
+    assert_int_equal(store_folder_commit(fixture->store, &claim.lease, &change, &err), 0);
+    finish(fixture, &claim, STORE_TURN_DONE, NULL);
+    assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
+    store_fixture_sql(fixture, "UPDATE message SET next_try_at = next_try_at - INTERVAL 61 SECOND");
+    store_fixture_sql(fixture, "UPDATE mirror SET claimed_at = claimed_at - INTERVAL 61 SECOND");
+    assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 1);
+    claim = claim_as(fixture, fixture->store, us);
+    finish(fixture, &claim, STORE_TURN_DONE, NULL);
+    assert_int_equal(store_mirror_want_periodic(fixture->store, &err), 0);
+}
+
 static void test_due_is_pushed_once_in_five_seconds(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -431,6 +458,7 @@ int main(void)
         TEST(test_verify_only_comes_last),
         TEST(test_paused_and_removed_routes),
         TEST(test_recheck_and_ghosts_are_raised),
+        TEST(test_refused_messages_are_raised),
         TEST(test_due_is_pushed_once_in_five_seconds),
         TEST(test_claim_uses_the_index),
     };

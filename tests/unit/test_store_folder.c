@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "store/store_folder.h"
 #include "store/store_look.h"
+#include "store/store_loss.h"
+#include "store/store_mailbox.h"
 #include "store/store_query.h"
 #include "store_fixture.h"
 
@@ -156,6 +158,38 @@ static void test_forget_uids(void **state)
     ASSERT_OK(store_folder_forget_uids(store, &work.claim.lease, work.folder_id, STORE_SOURCE, 78, &err));
     assert_true(store_fixture_number(work.fixture, "SELECT COUNT(*) FROM message WHERE source_uid IS NULL") ==
                 2);
+}
+
+/* Counted for each message; forgotten with the UIDs of its side. */
+static void test_losses(void **state)
+{
+    struct store_loss *losses;
+    size_t count;
+    bool found;
+    FIXTURE_OR_SKIP(state);
+    struct work work = begin(*state);
+    struct store *store = work.fixture->store;
+    struct store_loss loss = {.side = STORE_SOURCE, .uid = 7, .losses = 1, .error = "the server closed"};
+    ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
+    loss.losses = 2;
+    ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
+    loss.side = STORE_TARGET;
+    ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
+    loss.uid = 8;
+    ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
+    loss.losses = 0;
+    ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
+    assert_int_equal((int)count_of(&work, "loss"), 2);
+    ASSERT_OK(store_folder_forget_uids(store, &work.claim.lease, work.folder_id, STORE_TARGET, 77, &err));
+    ASSERT_OK(store_loss_list(store, work.folder_id, &losses, &count, &err));
+    assert_int_equal(count, 1);
+    assert_int_equal(losses[0].side, STORE_SOURCE);
+    assert_int_equal(losses[0].uid, 7);
+    assert_int_equal(losses[0].losses, 2);
+    assert_string_equal(losses[0].error, "the server closed");
+    free(losses);
+    ASSERT_OK(store_mailbox_remove(store, "1001", &found, &err));
+    assert_int_equal((int)count_of(&work, "loss"), 0);
 }
 
 /* ---- messages ---- */
@@ -428,6 +462,7 @@ int main(void)
         TEST(test_marks),
         TEST(test_long_and_odd_names),
         TEST(test_forget_uids),
+        TEST(test_losses),
         TEST(test_messages_come_back_as_written),
         TEST(test_rows_exchange_uids),
         TEST(test_same_uid_twice_is_refused),
