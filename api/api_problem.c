@@ -20,6 +20,7 @@ const char *api_problem_title(unsigned status)
         {401, "Unauthorized"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {409, "Conflict"},
         {411, "Length Required"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},

@@ -5,6 +5,7 @@
 
 #include "api/api_ask.h"
 #include "api/api_explain.h"
+#include "api/api_held.h"
 #include "api/api_import.h"
 #include "api/api_mailbox.h"
 #include "api/api_status.h"
@@ -23,6 +24,10 @@ const struct api_route api_route_table[] = {
     {"GET", "/api/v1/mailboxes/{number}", API_BODY_NONE, 0, false, api_mailbox_show},
     {"DELETE", "/api/v1/mailboxes/{number}", API_BODY_NONE, 0, false, api_mailbox_remove},
     {"GET", "/api/v1/mailboxes/{number}/why", API_BODY_NONE, 0, false, api_explain_mailbox},
+    {"GET", "/api/v1/held", API_BODY_NONE, 0, false, api_held_list},
+    {"GET", "/api/v1/held/{id}", API_BODY_NONE, 0, false, api_held_show},
+    {"POST", "/api/v1/held/{id}/allow", API_BODY_JSON, 16 * KB, false, api_held_allow},
+    {"POST", "/api/v1/held/{id}/refuse", API_BODY_JSON, 16 * KB, false, api_held_refuse},
     {"POST", "/api/v1/import", API_BODY_CSV, 8 * MB, false, api_import_csv},
     {"POST", "/api/v1/sync", API_BODY_JSON, 2 * MB, false, api_ask_sync},
     {"POST", "/api/v1/verify", API_BODY_JSON, 2 * MB, false, api_ask_verify},

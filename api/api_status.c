@@ -3,6 +3,7 @@
  */
 #include "api/api_status.h"
 
+#include "api/api_held.h"
 #include "api/api_judge.h"
 #include "api/api_problem.h"
 #include "api/api_text.h"
@@ -139,6 +140,10 @@ static cJSON *status_json(struct api *api, struct gathered *gathered, struct err
     if (!workers)
         goto failed;
     cJSON_AddItemToObject(document, "workers", workers);
+    cJSON *held = api_held_summary(store, err);
+    if (!held)
+        goto failed;
+    cJSON_AddItemToObject(document, "held", held);
     cJSON_AddItemToObject(document, "routes", routes_json(gathered));
     add_summary(cJSON_AddObjectToObject(document, "mirrors"), &gathered->all);
     api_text_add(document, "at", clock_format_utc(clock_wall_us(), now));

@@ -170,6 +170,28 @@ class Served:
         self.sql(f"UPDATE mirror SET {text} WHERE mailbox_id = (SELECT mailbox_id FROM mailbox WHERE number = "
                  f"'{mailbox}') AND {where}")
 
+    def held(self, mailbox, count=2, route="dr", kind="mailbox", state="held"):
+        """What a copier writes when the brake stops a deletion: a plan with its set. Returns its number."""
+        self.sql(f"INSERT INTO plan (kind, state, site_id, route_id, mirror_id, mailbox, reason, messages, made_at) SELECT "
+                 f"'{kind}', '{state}', r.from_site_id, r.route_id, m.mirror_id, b.number, '{count} of 40 messages are gone "
+                 f"from production: more than 20 and more than 50 %', {count}, UTC_TIMESTAMP(6) - INTERVAL 5 MINUTE "
+                 f"FROM mailbox b JOIN mirror m ON m.mailbox_id = b.mailbox_id JOIN route r ON r.route_id = m.route_id "
+                 f"WHERE b.number = '{mailbox}' AND r.name = '{route}'")
+        plan = int(self.sql("SELECT MAX(plan_id) FROM plan")[0][0])
+        for number in range(1, count + 1):
+            self.sql(f"INSERT INTO plan_message VALUES ({plan}, {1000 * plan + number}, 'INBOX', 7, {20 + number}, "
+                     f"{1772525645 + number}, {68000 + number}, 'open')")
+        self.sql(f"UPDATE mirror SET held_messages = held_messages + {count} WHERE mirror_id = (SELECT mirror_id FROM plan "
+                 f"WHERE plan_id = {plan})")
+        return plan
+
+    def tripped(self, site="production", words="Dovecot, key 4f2a"):
+        """What a scanner writes when production answers as another. Returns the plan's number."""
+        self.sql(f"INSERT INTO plan (kind, site_id, reason, fingerprint, words, made_at) SELECT 'site', site_id, 'another "
+                 f"server answers at its address than before', REPEAT('a', 32), '{words}', UTC_TIMESTAMP(6) - INTERVAL 5 "
+                 f"MINUTE FROM site WHERE name = '{site}'")
+        return int(self.sql("SELECT MAX(plan_id) FROM plan")[0][0])
+
 
 def scanners_inbox(data_dir):
     """The scanner's end of the pipe `requests`, bound where the API connects."""

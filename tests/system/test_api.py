@@ -23,7 +23,8 @@ def database():
 @pytest.fixture
 def api(database, workdir):
     served = Served(workdir, database).migrate().start()
-    served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM audit")
+    served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM audit; "
+               "DELETE FROM plan; DELETE FROM plan_message; DELETE FROM site_fingerprint")
     yield served
     served.end()
 
@@ -401,6 +402,135 @@ def test_pause_and_resume(api):
     api.ask("POST", "/api/v1/routes/dr/pause", {"reason": "x" * 600}).problem(422)
     audit = api.sql("SELECT what, detail FROM audit WHERE what LIKE 'route%' ORDER BY audit_id")
     assert audit[0] == ["route pause dr", '{"reason": "upgrade"}']
+
+
+# --- what a brake holds ------------------------------------------------------------------------------------------------
+
+def held(api, query=""):
+    return [plan["id"] for plan in api.ask("GET", f"/api/v1/held{query}").json["held"]]
+
+
+def test_held_plans_are_listed(api):
+    add(api, "1001", "1002")
+    first, second, third = api.held("1001", 31), api.held("1002", 1), api.held("1002", 2, route="branch", kind="route")
+    breaker, over = api.tripped(), api.held("1001", 1, state="dissolved")
+    assert held(api) == [first, second, third, breaker] and held(api, "?all=false") == held(api)
+    assert held(api, "?all=true") == [first, second, third, breaker, over]
+    assert held(api, "?mailbox=1001") == [first, breaker] and held(api, "?route=branch") == [third, breaker]
+    page = api.ask("GET", "/api/v1/held?limit=2").json
+    assert [plan["id"] for plan in page["held"]] == [first, second] and page["next"] == second
+    page = api.ask("GET", f"/api/v1/held?limit=3&after={second}").json
+    assert [plan["id"] for plan in page["held"]] == [third, breaker] and page["next"] is None
+    for query in ("?limit=0", "?limit=1001", "?after=x", "?after=-1", "?all=yes", "?mailbox=a%20b", "?route="):
+        api.ask("GET", f"/api/v1/held{query}").problem(400)
+    plan = api.ask("GET", "/api/v1/held?limit=1").json["held"][0]
+    assert (plan["kind"], plan["state"], plan["open"], plan["site"], plan["route"], plan["to"], plan["mailbox"]) == (
+        "mailbox", "held", True, "production", "dr", "dr", "1001")
+    assert plan["messages"] == {"total": 31, "open": 31, "removed": 0, "kept": 0, "back": 0}
+    assert plan["reason"].startswith("31 of 40 messages are gone") and 299 < plan["made_age_seconds"] < 400
+    assert plan["decided_age_seconds"] is None and plan["decided_by"] == ""
+    assert plan["what"].startswith("31 messages of mailbox 1001 gone from production, and left on dr (route dr)")
+    assert plan["if_allowed"].startswith("31 messages will be removed from dr, after they were looked for on production once "
+                                         "more; those that are back by then stay.")
+    assert plan["if_refused"].startswith("31 messages will stay on dr for good")
+    status = api.ask("GET", "/api/v1/status").json["held"]
+    assert (status["plans"], status["messages"]) == (3, 34) and [plan["id"] for plan in status["breakers"]] == [breaker]
+
+
+def test_a_held_plan_with_its_messages(api):
+    add(api, "1001")
+    plan = api.held("1001", 5)
+    shown = api.ask("GET", f"/api/v1/held/{plan}").json
+    assert shown["id"] == plan and shown["next"] is None
+    assert shown["list"][0] == {"message_id": 1000 * plan + 1, "folder": "INBOX", "uid": 21, "size_bytes": 68001,
+                                "date": "2026-03-03T08:14:06.000Z", "outcome": "open"}
+    seen, after = [], 0
+    while after is not None:
+        page = api.ask("GET", f"/api/v1/held/{plan}?limit=2&after={after}").json
+        seen += [message["uid"] for message in page["list"]]
+        after = page["next"]
+    assert seen == [21, 22, 23, 24, 25]
+    for path in ("77", "x", "0", "99999999999999999999", "18446744073709551615"):
+        api.ask("GET", f"/api/v1/held/{path}").problem(404)
+        api.ask("POST", f"/api/v1/held/{path}/allow", {"reason": "x"}).problem(404)
+    api.ask("GET", f"/api/v1/held/{plan}?after=x").problem(400)
+
+
+@pytest.mark.parametrize("body, status", [
+    ("x", 400), ("[]", 400), ("{}", 422), (None, 422), ('{"reason":""}', 422), ('{"reason":"  "}', 422), ('{"reason":1}', 422),
+    ('{"reason":"a\\nb"}', 422), ('{"reason":"\\u001b[2J"}', 422), ('{"reason":"%s"}' % ("x" * 801), 422),
+    ('{"raeson":"x"}', 422), ('{"reason":"x","plans":[1,2]}', 422), ('{"reason":"%s"}' % ("x" * 800), 200),
+])
+def test_a_decision_needs_a_reason(api, body, status):
+    add(api, "1001")
+    plan = api.held("1001")
+    answer = api.ask("POST", f"/api/v1/held/{plan}/refuse", body)
+    assert answer.status == status, answer.body
+    if status != 200:
+        assert answer.problem(status) and held(api) == [plan] and api.sql("SELECT COUNT(*) FROM audit WHERE what LIKE 'held%'") \
+            == [["0"]]
+
+
+def test_allow_and_refuse(api, inbox):
+    add(api, "1001", "1002", routes=["dr"])
+    scanner = inbox.accept()
+    api.mirrored("1001"), api.mirrored("1002")
+    first, second = api.held("1001", 31), api.held("1002", 2)
+    states = {mailbox["number"]: mailbox["mirrors"][0]["state"] for mailbox in listed(api)["mailboxes"]}
+    assert states == {"1001": "held", "1002": "held"}
+    allowed = api.ask("POST", f"/api/v1/held/{first}/allow", {"reason": "Jörg moved out"}).json
+    assert (allowed["id"], allowed["state"], allowed["open"], allowed["decided_by"], allowed["decision"]) == (
+        first, "allowed", False, "token@127.0.0.1", "Jörg moved out")
+    assert allowed["if_allowed"] == allowed["if_refused"] == ""
+    refused = api.ask("POST", f"/api/v1/held/{second}/refuse", {"reason": "a mistake"}).json
+    assert refused["state"] == "refused" and "stay for good" in refused["now"]
+    assert api.sql("SELECT b.number, m.wanted_seq - m.done_seq, m.priority FROM mirror m JOIN mailbox b ON b.mailbox_id = "
+                   "m.mailbox_id ORDER BY 1") == [["1001", "1", "0"], ["1002", "1", "0"]], "copiers carry it out"
+    assert api.sql("SELECT who, what, detail FROM audit WHERE what LIKE 'held%' ORDER BY audit_id") == [
+        ["token@127.0.0.1", f"held allow {first}", "Jörg moved out"], ["token@127.0.0.1", f"held refuse {second}", "a mistake"]]
+    wait_for(lambda: scanner.job()["type"] == "wake", 10, "the scanner is told")
+    for verb in ("allow", "refuse"):
+        said = api.ask("POST", f"/api/v1/held/{first}/{verb}", {"reason": "again"}).problem(409)
+        assert re.fullmatch(f'plan {first} was allowed by token@127.0.0.1 .*seconds? ago: "Jörg moved out"', said), said
+    dissolved = api.held("1001", 1, state="dissolved")
+    assert "without a decision" in api.ask("POST", f"/api/v1/held/{dissolved}/allow", {"reason": "x"}).problem(409)
+    assert not api.complaints()
+
+
+def test_the_breaker_of_a_site(api):
+    add(api, "1001", routes=["dr"])
+    api.mirrored("1001", gone_messages="2")
+    assert listed(api)["mailboxes"][0]["mirrors"][0]["state"] == "deleting"
+    plan = api.tripped()
+    mirror = api.ask("GET", "/api/v1/mailboxes/1001/why").json["mirrors"][0]
+    assert mirror["state"] == "held" and "stopped on all routes from production" in mirror["what"]
+    assert f"mirrorctl held show {plan}" in mirror["todo"]
+    shown = api.ask("GET", f"/api/v1/held/{plan}").json
+    assert shown["introduces_itself"] == "Dovecot, key 4f2a" and shown["list"] == [] and shown["mailbox"] == ""
+    assert "This is our production as it is now" in shown["if_allowed"] and "stopped" in shown["if_refused"]
+    refused = api.ask("POST", f"/api/v1/held/{plan}/refuse", {"reason": "a stranger"}).json
+    assert refused["state"] == "refused" and refused["open"] is True and refused["if_allowed"] and not refused["if_refused"]
+    assert listed(api)["mailboxes"][0]["mirrors"][0]["state"] == "held" and held(api) == [plan]
+    assert "was refused by" in api.ask("POST", f"/api/v1/held/{plan}/refuse", {"reason": "again"}).problem(409)
+    assert api.ask("POST", f"/api/v1/held/{plan}/allow", {"reason": "it is new"}).json["state"] == "done"
+    assert api.sql("SELECT fingerprint, accepted_by FROM site_fingerprint") == [["a" * 32, "token@127.0.0.1"]]
+    assert listed(api)["mailboxes"][0]["mirrors"][0]["state"] == "deleting" and held(api) == []
+
+
+def test_why_tells_what_was_kept_and_what_waits(api):
+    add(api, "1001", routes=["dr"])
+    kept = api.held("1001", 2)
+    api.ask("POST", f"/api/v1/held/{kept}/refuse", {"reason": "a mistake"})
+    api.mirrored("1001", held_messages="0", kept_messages="2", gone_messages="3", waiting_messages="1",
+                 deletion_due_at="UTC_TIMESTAMP(6) + INTERVAL 250 SECOND")
+    mirror = api.ask("GET", "/api/v1/mailboxes/1001/why").json["mirrors"][0]
+    assert mirror["state"] == "deleting" and mirror["well"] is False and mirror["next"] == "In 4 minutes."
+    notes = " ".join(mirror["notes"])
+    assert f"2 messages gone from production, left on dr for good: token@127.0.0.1 refused to remove them (mirrorctl held " \
+        f"show {kept})" in notes and "marked as deleted and waiting" in notes
+    counted = listed(api)["mailboxes"][0]["mirrors"][0]
+    assert (counted["messages"]["kept"], counted["messages"]["waiting"], counted["held"]) == (2, 1, False)
+    assert 240 < counted["deletion_due_seconds"] <= 250
 
 
 # --- how it stands ----------------------------------------------------------------------------------------------------
