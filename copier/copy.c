@@ -8,13 +8,15 @@
  *   one refused with keywords           once more without; the flags step tries them by STORE
  *   one refused                         recorded as refused, the others go on
  *   production gives no body            gone meanwhile, or recorded as refused if it lists the message all the same
- *   a side fails                        intents stay open, the turn ends, the next one settles them
+ *   a side fails                        intents stay open, the turn ends, the next one settles them; the message over which
+ *                                       it failed goes by itself then, and after the second time it is passed over
  */
 #include "copier/copy.h"
 
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "copier/loss.h"
 #include "copier/settle.h"
 #include "copier/stream.h"
 
@@ -278,15 +280,28 @@ static bool has_keywords(const struct stream_item *item)
     return item->message->flags.keyword_count > 0;
 }
 
+/* A side that failed over a message may do so each time. */
+static int run_stream(struct batch *batch, const struct stream_options *options, struct err *err)
+{
+    if (stream_run(batch->pass, batch->items, batch->count, options, err) == 0)
+        return 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].suspect != ERR_SIDE_US)
+            loss_note(batch->pass,
+                      batch->items[i].suspect == ERR_SIDE_TARGET ? STORE_LOSS_APPEND : STORE_LOSS_BODY,
+                      batch->items[i].message->uid, err);
+    return -1;
+}
+
 static int send_one(struct batch *all, size_t i, struct err *err)
 {
     struct batch one = {.pass = all->pass, .items = &all->items[i], .count = 1};
     struct stream_options options = {0};
-    if (stream_run(one.pass, one.items, 1, &options, err) != 0)
+    if (run_stream(&one, &options, err) != 0)
         return -1;
     if (one.items->fate == STREAM_REFUSED && has_keywords(one.items)) {
         options.bare = true;
-        if (stream_run(one.pass, one.items, 1, &options, err) != 0)
+        if (run_stream(&one, &options, err) != 0)
             return -1;
     }
     if (refuse_withheld(&one, err) != 0 || commit_fates(&one, options.bare, err) != 0)
@@ -334,7 +349,7 @@ static int send_batch(struct batch *batch, struct err *err)
         return -1;
     if (batch->count == 1)
         return send_one(batch, 0, err);
-    if (stream_run(batch->pass, batch->items, batch->count, &options, err) != 0)
+    if (run_stream(batch, &options, err) != 0)
         return -1;
     if (!was_any_refused(batch)) {
         if (refuse_withheld(batch, err) != 0 || commit_fates(batch, false, err) != 0)
@@ -358,39 +373,85 @@ static uint64_t largest_allowed(const struct pass *pass)
     return here < there ? here : there;
 }
 
-static int refuse_too_big(struct pass *pass, struct stream_item *item, struct err *err)
+/* What is to be done with a message before it is tried. */
+struct verdict {
+    char words[LOSS_WORDS_BYTES]; /* why it is not even tried; "" if it is */
+    bool alone;                   /* a connection was lost over it: no other is to suffer for it */
+};
+
+static int judge_losses(struct pass *pass, uint32_t uid, struct verdict *verdict, struct err *err)
+{
+    static const enum store_loss_kind kinds[] = {STORE_LOSS_BODY, STORE_LOSS_APPEND};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct store_loss *loss;
+        bool given_up;
+        if (loss_is_given_up(pass, kinds[i], uid, &given_up, verdict->words, err) != 0 ||
+            loss_find(pass, kinds[i], uid, &loss, err) != 0)
+            return -1;
+        verdict->alone |= loss != NULL;
+    }
+    return 0;
+}
+
+static int judge(struct pass *pass, const struct imap_message *message, struct verdict *verdict,
+                 struct err *err)
+{
+    *verdict = (struct verdict){0};
+    if (message->size_bytes <= largest_allowed(pass))
+        return judge_losses(pass, message->uid, verdict, err);
+    snprintf(verdict->words, sizeof(verdict->words),
+             "%" PRIu64 " bytes are more than max_message_bytes (%" PRIu64 ") allows", message->size_bytes,
+             largest_allowed(pass));
+    return 0;
+}
+
+static int refuse_untried(struct pass *pass, struct stream_item *item, const char *words, struct err *err)
 {
     struct pass_commit commit = {.rows = &item->row, .row_count = 1};
-    char words[160];
-    snprintf(words, sizeof(words), "%" PRIu64 " bytes are more than max_message_bytes (%" PRIu64 ") allows",
-             item->message->size_bytes, largest_allowed(pass));
     record_refused(pass, item, words);
     return pass_commit(pass, &commit, err);
 }
 
-/* From `first` on; too big ones are passed over here and recorded. Returns the index behind the batch, or -1. */
+/* From `first` on; what is not even tried is passed over here and recorded. Returns the index behind the batch, or -1. */
 static long fill_batch(struct pass *pass, struct stream_item *all, size_t count, size_t first,
                        struct batch *batch, struct err *err)
 {
     uint64_t bytes = 0;
     size_t i = first;
+    bool full = false;
     *batch = (struct batch){.pass = pass, .items = &all[first]};
-    for (; i < count && batch->count < pass->turn->config->copy.batch_messages; i++) {
+    for (; i < count && !full && batch->count < pass->turn->config->copy.batch_messages; i++) {
         uint64_t size = all[i].message->size_bytes;
-        if (size > largest_allowed(pass)) {
-            if (batch->count > 0)
-                break;
-            if (refuse_too_big(pass, &all[i], err) != 0)
+        struct verdict verdict;
+        if (judge(pass, all[i].message, &verdict, err) != 0)
+            return -1;
+        if (batch->count > 0 &&
+            (verdict.words[0] || verdict.alone || bytes + size > pass->turn->config->copy.batch_bytes))
+            break;
+        if (verdict.words[0]) {
+            if (refuse_untried(pass, &all[i], verdict.words, err) != 0)
                 return -1;
             batch->items = &all[i + 1];
             continue;
         }
-        if (batch->count > 0 && bytes + size > pass->turn->config->copy.batch_bytes)
-            break;
         bytes += size;
         batch->count++;
+        full = verdict.alone;
     }
     return (long)i;
+}
+
+/* Answered, one way or the other. */
+static int forget_losses(struct batch *batch, struct err *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        uint32_t uid = batch->items[i].message->uid;
+        if (batch->items[i].fate != STREAM_NOT_SENT &&
+            (loss_forget(batch->pass, STORE_LOSS_BODY, uid, err) != 0 ||
+             loss_forget(batch->pass, STORE_LOSS_APPEND, uid, err) != 0))
+            return -1;
+    }
+    return 0;
 }
 
 static void say_progress(const struct pass *pass, size_t done, size_t count)
@@ -406,7 +467,7 @@ static int copy_all(struct pass *pass, struct stream_item *items, size_t count, 
     for (size_t done = 0; done < count;) {
         struct batch batch;
         long next = fill_batch(pass, items, count, done, &batch, err);
-        if (next < 0 || (batch.count > 0 && send_batch(&batch, err) != 0))
+        if (next < 0 || (batch.count > 0 && send_batch(&batch, err) != 0) || forget_losses(&batch, err) != 0)
             return -1;
         done = (size_t)next;
         say_progress(pass, done, count);

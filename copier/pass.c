@@ -6,6 +6,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "copier/loss.h"
 #include "imap/imap_messages.h"
 
 #include <stdlib.h>
@@ -149,34 +150,67 @@ void pass_row_flags(const struct pass *pass, const struct store_message *row, st
     imap_flags_fini(&refused);
 }
 
-static int judge_body(const struct pass *pass, const char *side, uint32_t uid, int result, bool found,
-                      enum pass_body *body_out, const struct err *err)
+/* A body to be read, on either side. */
+struct reading {
+    struct pass *pass;
+    enum store_loss_kind kind;
+    uint32_t uid;
+};
+
+static void say_unreadable(const struct reading *reading, const char *why)
+{
+    log_warning("message not readable", LOG_STR("folder", reading->pass->folder->name),
+                LOG_STR("side", reading->kind == STORE_LOSS_BODY ? "source" : "target"),
+                LOG_UINT("uid", reading->uid), LOG_STR("error", why));
+}
+
+static int judge_body(const struct reading *reading, int result, bool found, enum pass_body *body_out,
+                      struct err *err)
 {
     *body_out = result != 0 ? PASS_BODY_UNREADABLE : found ? PASS_BODY_READ : PASS_BODY_GONE;
     if (result == 0)
-        return 0;
-    if (err->scope > ERR_FOLDER)
+        return loss_forget(reading->pass, reading->kind, reading->uid, err);
+    if (err->scope > ERR_FOLDER) {
+        loss_note(reading->pass, reading->kind, reading->uid, err);
         return -1;
-    log_warning("message not readable", LOG_STR("folder", pass->folder->name), LOG_STR("side", side),
-                LOG_UINT("uid", uid), LOG_STR("error", err->text));
+    }
+    say_unreadable(reading, err->text);
     return 0;
+}
+
+static int read_body(const struct reading *reading, struct digest_pair *pair_out, enum pass_body *body_out,
+                     struct err *err)
+{
+    struct turn *turn = reading->pass->turn;
+    char words[LOSS_WORDS_BYTES];
+    bool given_up, found = false;
+    int result;
+    *body_out = PASS_BODY_UNREADABLE;
+    if (loss_is_given_up(reading->pass, reading->kind, reading->uid, &given_up, words, err) != 0)
+        return -1;
+    if (given_up) {
+        say_unreadable(reading, words);
+        return 0;
+    }
+    result = reading->kind == STORE_LOSS_BODY
+                 ? imap_messages_body_digest(turn->source, reading->uid, pair_out, &found, err)
+                 : target_body_digest(turn->target, reading->pass->folder->target_name, reading->uid,
+                                      pair_out, &found, err);
+    return judge_body(reading, result, found, body_out, err);
 }
 
 int pass_source_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
                      struct err *err)
 {
-    bool found = false;
-    int result = imap_messages_body_digest(pass->turn->source, uid, pair_out, &found, err);
-    return judge_body(pass, "source", uid, result, found, body_out, err);
+    const struct reading reading = {.pass = pass, .kind = STORE_LOSS_BODY, .uid = uid};
+    return read_body(&reading, pair_out, body_out, err);
 }
 
 int pass_target_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
                      struct err *err)
 {
-    bool found = false;
-    int result =
-        target_body_digest(pass->turn->target, pass->folder->target_name, uid, pair_out, &found, err);
-    return judge_body(pass, "target", uid, result, found, body_out, err);
+    const struct reading reading = {.pass = pass, .kind = STORE_LOSS_TARGET, .uid = uid};
+    return read_body(&reading, pair_out, body_out, err);
 }
 
 void pass_rows_add(struct pass_rows *rows, size_t row)
@@ -202,4 +236,5 @@ void pass_fini(struct pass *pass)
     target_messages_fini(&pass->target);
     imap_messages_fini(&pass->fresh);
     imap_uids_fini(&pass->touched);
+    free(pass->losses);
 }

@@ -5,6 +5,7 @@
  *   source.c   what production has (EXAMINE, CONDSTORE or all flags)
  *   settle.c   open intents: present or absent; ghosts (I3)
  *   identify.c UIDVALIDITY changed on a side; adoption of what is on the target already
+ *   details.c  what production says of what is new
  *   copy.c     what is new, in order, streamed
  *   marks.c    flags and keywords; reading back what the target made of them
  */
@@ -14,6 +15,7 @@
 #include "copier/source.h"
 #include "copier/turn.h"
 #include "store/store_folder.h"
+#include "store/store_loss.h"
 
 struct pass {
     struct turn *turn;
@@ -33,7 +35,10 @@ struct pass {
     uint32_t missing;           /* new ones that are still to be copied */
     struct imap_messages fresh; /* production's messages without a copy, with details */
     struct imap_uids touched;   /* target UIDs appended, then those marked: to be read back */
-    bool incomplete;            /* the turn ended before all was done: marks are not stored */
+    struct store_loss *losses;  /* of this folder, once losses_loaded (loss.h) */
+    size_t loss_count;
+    bool losses_loaded;
+    bool incomplete; /* the turn ended before all was done: marks are not stored */
 };
 
 enum { PASS_NO_ROW = -1 }; /* as size_t: an item without a row yet */
@@ -77,7 +82,8 @@ void pass_flags_differ(const struct imap_flags *a, const struct imap_flags *b, s
  * opposite of what it has. Caller fini's. */
 void pass_row_flags(const struct pass *pass, const struct store_message *row, struct imap_flags *flags_out);
 
-/* Reading a body for its digest. A NO to it is that message's own trouble (I11): logged, and the others go on. */
+/* Reading a body for its digest. A NO to it, or a connection lost over it more than once, is that message's own trouble
+ * (I11): logged, and the others go on. */
 enum pass_body { PASS_BODY_READ, PASS_BODY_GONE, PASS_BODY_UNREADABLE };
 int pass_source_body(struct pass *pass, uint32_t uid, struct digest_pair *pair_out, enum pass_body *body_out,
                      struct err *err);

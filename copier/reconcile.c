@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/copy.h"
+#include "copier/details.h"
 #include "copier/identify.h"
 #include "copier/marks.h"
 #include "copier/settle.h"
@@ -289,7 +290,7 @@ static int copy_fresh(struct pass *pass, struct err *err)
     struct imap_messages *fresh = &pass->fresh;
     int result;
     collect_fresh(pass, &uids);
-    result = source_details(pass->turn->source, uids.items, uids.count, fresh, err);
+    result = details_fetch(pass, &uids, err);
     if (result == 0) {
         drop_undescribed(fresh);
         pass->missing = (uint32_t)(uids.count - fresh->count);

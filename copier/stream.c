@@ -24,6 +24,7 @@ struct parcel {
 struct request {
     struct stream *stream;
     size_t item;
+    bool answered;
 };
 
 struct stream {
@@ -166,6 +167,7 @@ static void on_answer(void *context, int result, const char *code, const struct 
     struct stream *stream = request->stream;
     (void)code;
     stream->answered++;
+    request->answered = err == NULL || err->scope <= ERR_FOLDER;
     if (result == 0)
         return;
     if (err->scope > ERR_FOLDER || was_sent(stream, request->item)) {
@@ -303,7 +305,36 @@ static int take_outcome(struct stream *stream, const struct parcel *parcel, stru
     *err = refusal;
     if (err->scope == ERR_NONE)
         err_set(err, ERR_MAILBOX, ERR_RETRY_LATER, "APPEND is unanswered");
+    stream->items[parcel->items[0]].suspect = ERR_SIDE_TARGET;
     return err_blame(err, ERR_SIDE_TARGET);
+}
+
+static bool is_settled(const struct parcel *parcel)
+{
+    enum imap_append_outcome outcome = imap_append_outcome(parcel->append, NULL);
+    return outcome == IMAP_APPEND_DONE || outcome == IMAP_APPEND_REFUSED;
+}
+
+/* Production answers in the order in which it is asked; the target has what was begun last, or all of it. */
+static long find_suspect(const struct stream *stream, bool source)
+{
+    const struct parcel *last = stream->parcel_count ? &stream->parcels[stream->parcel_count - 1] : NULL;
+    for (size_t i = 0; source && i < stream->count; i++)
+        if (!stream->requests[i].answered)
+            return (long)i;
+    if (source || !last)
+        return NO_ITEM;
+    for (size_t p = 0; p < stream->parcel_count; p++)
+        if (stream->parcels[p].ended && !is_settled(&stream->parcels[p]))
+            return (long)stream->parcels[p].items[0];
+    return last->count ? (long)last->items[last->count - 1] : NO_ITEM;
+}
+
+static void note_suspect(struct stream *stream)
+{
+    long item = find_suspect(stream, stream->err.side == ERR_SIDE_PRODUCTION);
+    if (item != NO_ITEM && stream->err.scope == ERR_MAILBOX)
+        stream->items[item].suspect = stream->err.side;
 }
 
 /* Half a literal may be on its way, or an APPEND whose end we can no longer answer for; and production may still be
@@ -333,6 +364,7 @@ static int end_stream(struct stream *stream, struct err *err)
     if (!stream->failed)
         await_answers(stream);
     if (stream->failed) {
+        note_suspect(stream);
         cut_sides(stream);
         *err = stream->err;
         return -1;
@@ -349,8 +381,10 @@ int stream_run(struct pass *pass, struct stream_item *items, size_t count,
     struct stream stream = {
         .pass = pass, .items = items, .count = count, .options = options, .current = NO_ITEM};
     int result;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         items[i].fate = STREAM_NOT_SENT;
+        items[i].suspect = ERR_SIDE_US;
+    }
     stream.parcels = mem_new((count + 1) * sizeof(*stream.parcels));
     stream.requests = mem_new((count + 1) * sizeof(*stream.requests));
     stream.digest = digest_new();

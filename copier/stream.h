@@ -22,6 +22,7 @@ struct stream_item {
     uint32_t target_uid;
     struct digest_pair pair; /* STORED */
     struct err refusal;      /* REFUSED: in the server's words */
+    enum err_side suspect;   /* after -1: the side that was lost over this item, it seems; else ERR_SIDE_US */
 };
 
 struct stream_options {

@@ -251,16 +251,16 @@ CREATE TABLE IF NOT EXISTS message (
   KEY retry (next_try_at)
 );
 
--- loss: a message over which a connection was lost while it was read (a server that dies over its file), and how often in a
--- row. Written by: copier under the mirror's epoch. A row goes when the message was read after all, or its UID counts no
--- more.
+-- loss: a message over which a connection was lost (a server that dies over it), and how often in a row. Written by: copier
+-- under the mirror's epoch. kind: what was being done (store_loss.h); uid is production's, with kind target the target's. A
+-- row goes when it was done after all, or its UID counts no more.
 CREATE TABLE IF NOT EXISTS loss (
   folder_id  BIGINT UNSIGNED NOT NULL,
-  side       ENUM('source','target') NOT NULL,
+  kind       ENUM('header','body','append','target') NOT NULL,
   uid        INT UNSIGNED NOT NULL,
   losses     INT UNSIGNED NOT NULL,
   error      VARBINARY(800) NOT NULL DEFAULT '',
-  PRIMARY KEY (folder_id, side, uid)
+  PRIMARY KEY (folder_id, kind, uid)
 );
 
 -- intent: the committed note that an APPEND is about to be made (I3). Written by: copier under the mirror's epoch. open:

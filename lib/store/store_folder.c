@@ -224,9 +224,8 @@ int store_folder_set_gone(struct store *store, const struct store_lease *lease, 
 static int forget_side(struct store *store, const struct parting *parting, const char *forget_marks,
                        const char *forget_uids, struct err *err)
 {
-    if (STORE_EXEC(store, err, "DELETE FROM loss WHERE folder_id = ? AND side = ?",
-                   bind_u64(parting->folder_id),
-                   bind_text(parting->side == STORE_SOURCE ? "source" : "target")) < 0)
+    if (STORE_EXEC(store, err, "DELETE FROM loss WHERE folder_id = ? AND (kind = 'target') = ?",
+                   bind_u64(parting->folder_id), bind_bool(parting->side == STORE_TARGET)) < 0)
         return -1;
     if (STORE_EXEC(store, err, forget_marks, bind_u64(parting->uidvalidity), bind_u64(parting->folder_id),
                    bind_u64(parting->lease->mirror_id)) < 0)

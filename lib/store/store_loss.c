@@ -9,14 +9,19 @@
 
 #include <stdlib.h>
 
-static const char *side_word(enum store_side side)
+static const char *const words[] = {"header", "body", "append", "target"};
+
+static enum store_loss_kind kind_of(const char *word)
 {
-    return side == STORE_SOURCE ? "source" : "target";
+    unsigned kind = STORE_LOSS_HEADER;
+    while (kind < STORE_LOSS_TARGET && !str_equal(word, words[kind]))
+        kind++;
+    return (enum store_loss_kind)kind;
 }
 
 static void read_loss(struct store_query *query, struct store_loss *loss)
 {
-    loss->side = str_equal(store_query_text(query), "source") ? STORE_SOURCE : STORE_TARGET;
+    loss->kind = kind_of(store_query_text(query));
     loss->uid = store_query_u32(query);
     loss->losses = store_query_u32(query);
     str_into(loss->error, sizeof(loss->error), store_query_text(query));
@@ -26,7 +31,7 @@ int store_loss_list(struct store *store, uint64_t folder_id, struct store_loss *
                     size_t *count_out, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
-        store, err, "SELECT side, uid, losses, error FROM loss WHERE folder_id = ?", bind_u64(folder_id));
+        store, err, "SELECT kind, uid, losses, error FROM loss WHERE folder_id = ?", bind_u64(folder_id));
     struct store_loss *losses = NULL;
     size_t count = 0;
     if (query && store_query_count(query) > 0)
@@ -53,11 +58,11 @@ static int set_body(struct store *store, void *context, struct err *err)
     const struct store_loss *loss = setting->loss;
     int64_t rows =
         loss->losses == 0
-            ? STORE_EXEC(store, err, "DELETE FROM loss WHERE folder_id = ? AND side = ? AND uid = ?",
-                         bind_u64(setting->folder_id), bind_text(side_word(loss->side)), bind_u64(loss->uid))
+            ? STORE_EXEC(store, err, "DELETE FROM loss WHERE folder_id = ? AND kind = ? AND uid = ?",
+                         bind_u64(setting->folder_id), bind_text(words[loss->kind]), bind_u64(loss->uid))
             : STORE_EXEC(store, err,
-                         "REPLACE INTO loss (folder_id, side, uid, losses, error) VALUES (?, ?, ?, ?, ?)",
-                         bind_u64(setting->folder_id), bind_text(side_word(loss->side)), bind_u64(loss->uid),
+                         "REPLACE INTO loss (folder_id, kind, uid, losses, error) VALUES (?, ?, ?, ?, ?)",
+                         bind_u64(setting->folder_id), bind_text(words[loss->kind]), bind_u64(loss->uid),
                          bind_u64(loss->losses), bind_cut(loss->error, 800));
     return rows < 0 ? -1 : 0;
 }

@@ -7,9 +7,17 @@
 
 #include "store/store_folder.h"
 
+/* What was being done. */
+enum store_loss_kind {
+    STORE_LOSS_HEADER, /* production was asked what kind of message it is */
+    STORE_LOSS_BODY,   /* production was asked for its body */
+    STORE_LOSS_APPEND, /* the target was given it */
+    STORE_LOSS_TARGET, /* the target was asked for its body */
+};
+
 struct store_loss {
-    enum store_side side; /* whose UID, and whose connection */
-    uint32_t uid;
+    enum store_loss_kind kind;
+    uint32_t uid;    /* production's; TARGET: the target's */
     uint32_t losses; /* in a row; 0: none, takes the row away */
     char error[768]; /* of the last one, in words */
 };

@@ -169,11 +169,11 @@ static void test_losses(void **state)
     FIXTURE_OR_SKIP(state);
     struct work work = begin(*state);
     struct store *store = work.fixture->store;
-    struct store_loss loss = {.side = STORE_SOURCE, .uid = 7, .losses = 1, .error = "the server closed"};
+    struct store_loss loss = {.kind = STORE_LOSS_APPEND, .uid = 7, .losses = 1, .error = "the server closed"};
     ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
     loss.losses = 2;
     ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
-    loss.side = STORE_TARGET;
+    loss.kind = STORE_LOSS_TARGET;
     ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
     loss.uid = 8;
     ASSERT_OK(store_loss_set(store, &work.claim.lease, work.folder_id, &loss, &err));
@@ -183,7 +183,7 @@ static void test_losses(void **state)
     ASSERT_OK(store_folder_forget_uids(store, &work.claim.lease, work.folder_id, STORE_TARGET, 77, &err));
     ASSERT_OK(store_loss_list(store, work.folder_id, &losses, &count, &err));
     assert_int_equal(count, 1);
-    assert_int_equal(losses[0].side, STORE_SOURCE);
+    assert_int_equal(losses[0].kind, STORE_LOSS_APPEND);
     assert_int_equal(losses[0].uid, 7);
     assert_int_equal(losses[0].losses, 2);
     assert_string_equal(losses[0].error, "the server closed");
