@@ -9,7 +9,9 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "copier/signs.h"
 #include "copier/source.h"
+#include "imap/imap_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,13 +71,8 @@ static bool is_new(const struct turn *turn, const struct folders_work *work, siz
 static int skip(struct turn *turn, struct folders_work *work, size_t i, const struct err *why,
                 struct err *err)
 {
-    if (why->scope > ERR_FOLDER) {
-        *err = *why;
-        return -1;
-    }
     work->skipped[i] = true;
-    turn_keep_folder_error(turn, why);
-    return 0;
+    return turn_bear(turn, why, err);
 }
 
 static int load(struct turn *turn, struct folders_work *work, struct err *err)
@@ -194,7 +191,7 @@ static int follow_rename_to(struct turn *turn, struct folders_work *work, const 
 
 static int follow_renames(struct turn *turn, struct folders_work *work, struct err *err)
 {
-    for (size_t i = 0; i < turn->source_list.count; i++) {
+    for (size_t i = 0; i < turn->source_list.count && !turn->breaker_tripped; i++) {
         struct err why = {0};
         if (is_new(turn, work, i) && follow_rename_to(turn, work, &turn->source_list.entries[i], &why) != 0 &&
             skip(turn, work, i, &why, err) != 0)
@@ -247,22 +244,95 @@ static int record_new(struct turn *turn, struct folders_work *work, struct err *
     return 0;
 }
 
+/* A server that is only busy says NO, too (RFC 5530). */
+static bool is_passing(const struct err *why)
+{
+    static const char *const codes[] = {"[UNAVAILABLE]", "[INUSE]",   "[SERVERBUG]",      "[LIMIT]",
+                                        "[NOPERM]",      "[EXPIRED]", "[PRIVACYREQUIRED]"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+        if (strcasestr(why->text, codes[i]))
+            return true;
+    return false;
+}
+
+static char source_delimiter(const struct turn *turn)
+{
+    for (size_t i = 0; i < turn->source_list.count; i++)
+        if (turn->source_list.entries[i].delimiter)
+            return turn->source_list.entries[i].delimiter;
+    return '/';
+}
+
+/* Not listed is not gone, since a LIST may be cut short: EXAMINE must refuse it, too (I6). 0: it did. */
+static int check_refused(struct turn *turn, const struct store_folder *folder, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    struct err why = {0};
+    char *wire = imap_names_to_wire(folder->name, source_delimiter(turn));
+    int result = wire ? imap_session_examine(turn->source, wire, &status, &why) : -1;
+    free(wire);
+    imap_folder_status_fini(&status);
+    if (result == 0)
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                       "folder %s: production does not list it, but opens it: its list is not whole",
+                       folder->name);
+    if (why.scope <= ERR_FOLDER && !is_passing(&why))
+        return 0;
+    *err = why;
+    return err_prefix(err, "folder %s: not listed", folder->name);
+}
+
+static int record_gone(struct turn *turn, struct store_folder *folder, bool gone, struct err *err)
+{
+    if (CRASH_AFTER(FOLDER_GONE_RECORDED, store_folder_set_gone(turn->tools->store, &turn->claim->lease,
+                                                                folder->folder_id, gone, err)) != 0)
+        return -1;
+    folder->source_gone = gone;
+    folder->gone_seconds = 0;
+    log_info(gone ? "folder gone from production" : "folder is on production again",
+             LOG_STR("folder", folder->name));
+    return 0;
+}
+
 /* One that is in the list but no longer wanted (folders.exclude) is left as it is: not gone, not worked on. */
 static int note_gone(struct turn *turn, struct folders_work *work, struct err *err)
 {
     for (size_t i = 0; i < work->folder_count; i++) {
         struct store_folder *folder = &work->folders[i];
-        bool gone = find_entry(turn, folder->name) == NULL;
-        turn->figures.gone_folders += gone;
-        if (gone == folder->source_gone)
-            continue;
-        if (CRASH_AFTER(FOLDER_GONE_RECORDED, store_folder_set_gone(turn->tools->store, &turn->claim->lease,
-                                                                    folder->folder_id, gone, err)) != 0)
+        struct err why = {0};
+        bool missing = find_entry(turn, folder->name) == NULL;
+        bool refused = missing && check_refused(turn, folder, &why) == 0;
+        if (missing && !refused && turn_bear(turn, &why, err) != 0)
             return -1;
-        folder->source_gone = gone;
-        log_info(gone ? "folder gone from production, left alone on the target"
-                      : "folder is on production again",
-                 LOG_STR("folder", folder->name));
+        turn->figures.gone_folders += refused;
+        turn->figures.any_gone |= refused;
+        if (refused != folder->source_gone && record_gone(turn, folder, refused, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* INBOX always exists (RFC 3501 section 5.1): a list without it is none. */
+static int check_list(const struct turn *turn, const struct folders_work *work, struct err *err)
+{
+    if (turn->source_list.count > 0 && (find_entry(turn, "INBOX") || !find_recorded(work, "INBOX")))
+        return 0;
+    return err_set(err, ERR_MAILBOX, ERR_RETRY_LATER,
+                   turn->source_list.count > 0
+                       ? "production's list of folders lacks INBOX: nothing is concluded from it"
+                       : "production lists no folder at all, not even INBOX: nothing is concluded from it");
+}
+
+/* Where the addresses of two sites were exchanged, or production's leads to the backup by some way. */
+static int check_sides(struct turn *turn, const struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < work->folder_count; i++) {
+        const struct store_folder_marks *marks = &work->folders[i].marks;
+        const struct imap_list_entry *entry = find_entry(turn, work->folders[i].name);
+        if (entry && entry->has_status && marks->source_uidvalidity && marks->target_uidvalidity &&
+            marks->source_uidvalidity != marks->target_uidvalidity &&
+            entry->status.uidvalidity == marks->target_uidvalidity)
+            return signs_swapped(turn, work->folders[i].name, err);
     }
     return 0;
 }
@@ -289,7 +359,8 @@ static void pair_up(const struct turn *turn, struct folders_work *work)
 int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err)
 {
     *work_out = (struct folders_work){.skipped = mem_new(turn->source_list.count + 1)};
-    if (load(turn, work_out, err) != 0 || follow_renames(turn, work_out, err) != 0 ||
+    if (load(turn, work_out, err) != 0 || check_list(turn, work_out, err) != 0 ||
+        check_sides(turn, work_out, err) != 0 || follow_renames(turn, work_out, err) != 0 ||
         record_new(turn, work_out, err) != 0 || note_gone(turn, work_out, err) != 0) {
         folders_work_fini(work_out);
         return -1;

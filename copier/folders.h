@@ -1,6 +1,6 @@
 /*
  * Which folders a turn works on: production's list, less what is not to be mirrored, paired with the recorded ones;
- * renamed ones recognised, new ones recorded, those gone from production noted (and left alone).
+ * renamed ones recognised, new ones recorded, those gone from production noted: not listed, and refused by EXAMINE.
  */
 #ifndef MIRROR_COPIER_FOLDERS_H
 #define MIRROR_COPIER_FOLDERS_H

@@ -1,6 +1,6 @@
 /*
- * Reconcile: one folder of a mirror made equal to production, level-triggered; deletions on production are seen,
- * counted and left alone.
+ * Reconcile: one folder of a mirror made equal to production, level-triggered. What is gone from production is
+ * noted here; deletions.h follows it once all folders had their pass.
  */
 #ifndef MIRROR_COPIER_RECONCILE_H
 #define MIRROR_COPIER_RECONCILE_H

@@ -6,59 +6,40 @@
 
 #include "base/crash.h"
 #include "base/log.h"
-#include "imap/imap_uids.h"
+#include "base/str.h"
+#include "copier/expunge.h"
 #include "store/store_folder.h"
 
 #include <stdlib.h>
 
 enum { OPEN_WAIT_MS = 15000 };
 
-/* A UID that names another message by now is not ours. Targets that keep dates or sizes of their own have them on record
- * as altered. */
-static bool is_as_recorded(const struct store_message *row, const struct target_message *there)
-{
-    uint64_t size = row ? (row->has_target_size ? row->target_size : row->size_bytes) : 0;
-    return row && there->size_bytes == size && (row->altered || there->internal_date == row->internal_date);
-}
-
 static int by_target_uid(const void *a, const void *b)
 {
-    uint32_t x = ((const struct store_message *)a)->target_uid,
-             y = ((const struct store_message *)b)->target_uid;
+    uint32_t x = ((const struct expunge_copy *)a)->target_uid,
+             y = ((const struct expunge_copy *)b)->target_uid;
     return (x > y) - (x < y);
 }
 
-static void collect_uids(const struct store_message *rows, size_t count, struct imap_uids *recorded)
-{
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].target_uid)
-            imap_uids_add(recorded, rows[i].target_uid);
-}
-
-/* Of the recorded ones, those that the target still has as they were recorded. */
-static int choose(struct turn *turn, const struct store_folder *folder, struct imap_uids *ours,
-                  struct err *err)
+static int load_copies(struct turn *turn, const struct store_folder *folder, struct expunge_copy **copies_out,
+                       size_t *count_out, struct err *err)
 {
     struct store_message *rows = NULL;
-    struct target_messages there = {0};
-    struct imap_uids recorded = {0};
-    size_t count = 0;
-    int result = store_message_list(turn->tools->store, folder->folder_id, &rows, &count, err);
-    if (result == 0 && count > 0)
-        qsort(rows, count, sizeof(*rows), by_target_uid);
-    collect_uids(rows, count, &recorded);
-    if (result == 0 && recorded.count > 0)
-        result = target_folder_fetch(turn->target, folder->target_name, recorded.items, recorded.count,
-                                     &there, err);
-    for (size_t i = 0; i < there.count; i++) {
-        struct store_message key = {.target_uid = there.items[i].uid};
-        if (is_as_recorded(bsearch(&key, rows, count, sizeof(*rows), by_target_uid), &there.items[i]))
-            imap_uids_add(ours, there.items[i].uid);
-    }
-    target_messages_fini(&there);
-    imap_uids_fini(&recorded);
-    store_message_list_free(rows, count);
-    return result;
+    size_t row_count = 0, count = 0;
+    if (store_message_list(turn->tools->store, folder->folder_id, &rows, &row_count, err) != 0)
+        return -1;
+    *copies_out = mem_grow(NULL, row_count + 1, sizeof(**copies_out));
+    for (size_t i = 0; i < row_count; i++)
+        if (rows[i].target_uid)
+            (*copies_out)[count++] = (struct expunge_copy){
+                .target_uid = rows[i].target_uid,
+                .size_bytes = rows[i].has_target_size ? rows[i].target_size : rows[i].size_bytes,
+                .internal_date = rows[i].internal_date,
+                .altered = rows[i].altered};
+    store_message_list_free(rows, row_count);
+    qsort(*copies_out, count, sizeof(**copies_out), by_target_uid);
+    *count_out = count;
+    return 0;
 }
 
 /* Another UIDVALIDITY than recorded: the recorded UIDs name strangers. */
@@ -68,31 +49,38 @@ static bool are_uids_known(const struct turn *turn, const struct store_folder *f
     return entry && entry->has_status && entry->status.uidvalidity == folder->marks.target_uidvalidity;
 }
 
-static int remove_from(struct turn *turn, const struct store_folder *folder, struct err *err)
+static int expunge(struct turn *turn, const struct store_folder *folder, struct err *err)
 {
-    struct imap_uids ours = {0};
-    bool removed = true;
-    int result = 0;
-    if (!target_folder_find(turn->target, folder->target_name))
-        return 0;
-    if (!are_uids_known(turn, folder)) {
-        log_warning("copies left on the target: its UIDVALIDITY is not the recorded one",
-                    LOG_STR("folder", folder->target_name));
-        return 0;
-    }
-    result = choose(turn, folder, &ours, err);
-    if (result == 0 && ours.count > 0)
-        result = target_remove(turn->target, folder->target_name, ours.items, ours.count, &removed, err);
-    if (result == 0 && !removed)
+    struct expunge_request request = {.folder = folder->target_name};
+    struct expunge_copy *copies = NULL;
+    struct expunge_result done = {0};
+    int result = load_copies(turn, folder, &copies, &request.count, err);
+    request.copies = copies;
+    if (result == 0)
+        result = expunge_copies(turn, &request, &done, err);
+    if (result == 0 && done.waiting)
         result = err_set(
             err, ERR_FOLDER, ERR_RETRY_LATER,
             "folder %s: other messages are marked as deleted there, and without UIDPLUS they would go, "
             "too; ours wait",
             folder->target_name);
     else if (result == 0)
-        log_info("copies removed", LOG_STR("folder", folder->target_name), LOG_UINT("messages", ours.count));
-    imap_uids_fini(&ours);
+        log_info("copies removed", LOG_STR("folder", folder->target_name),
+                 LOG_UINT("messages", done.gone.count));
+    expunge_result_fini(&done);
+    free(copies);
     return result;
+}
+
+static int remove_from(struct turn *turn, const struct store_folder *folder, struct err *err)
+{
+    if (!target_folder_find(turn->target, folder->target_name))
+        return 0;
+    if (are_uids_known(turn, folder))
+        return expunge(turn, folder, err);
+    log_warning("copies left on the target: its UIDVALIDITY is not the recorded one",
+                LOG_STR("folder", folder->target_name));
+    return 0;
 }
 
 static int remove_from_all(struct turn *turn, struct err *err)

@@ -336,7 +336,10 @@ static int remove_surplus(struct settling *settling, bool *all_removed_out, stru
             imap_uids_add(&surplus, settling->unmapped.uids[settling->partners[i]]);
     imap_uids_sort(&surplus);
     if (surplus.count > 0) {
-        result = target_remove(pass->turn->target, pass->folder->target_name, surplus.items, surplus.count,
+        result = target_remove(pass->turn->target,
+                               &(struct target_removal){.name = pass->folder->target_name,
+                                                        .uids = surplus.items,
+                                                        .count = surplus.count},
                                all_removed_out, err);
         log_info("surplus copies of late commands removed", LOG_UINT("messages", surplus.count),
                  LOG_STR("outcome", result != 0        ? "failed"

@@ -46,10 +46,10 @@ static uint32_t count_uids_below(const struct imap_uids *uids, uint32_t end_uid)
 
 /* Messages may arrive while we list: a listing is whole if it holds all that was there when the folder was opened, or all
  * that is there now. */
-static bool is_whole(const struct imap_session *session, const struct source_view *view, size_t before,
-                     size_t all)
+static bool is_whole(const struct imap_session *session, const struct imap_folder_status *status,
+                     size_t before, size_t all)
 {
-    return (view->status.has_uidnext && before == view->status.exists) || all == imap_session_exists(session);
+    return (status->has_uidnext && before == status->exists) || all == imap_session_exists(session);
 }
 
 static int look_whole(struct imap_session *session, struct source_view *view, struct err *err)
@@ -58,13 +58,28 @@ static int look_whole(struct imap_session *session, struct source_view *view, st
     if (view->status.exists > 0 &&
         imap_messages_fetch(session, "1:*", LOOKED_AT, "", &view->messages, err) != 0)
         return -1;
-    if (is_whole(session, view, count_between(&view->messages, 0, view->status.uidnext),
+    if (is_whole(session, &view->status, count_between(&view->messages, 0, view->status.uidnext),
                  view->messages.count))
         return 0;
     return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
                    "listing gave %zu messages where production counts %" PRIu32
                    ": nothing is concluded from it",
                    view->messages.count, imap_session_exists(session));
+}
+
+static int search_all(struct imap_session *session, const struct imap_folder_status *status,
+                      struct imap_uids *uids, struct err *err)
+{
+    if (imap_session_exists(session) == 0)
+        return 0;
+    if (imap_messages_search_all(session, uids, err) != 0)
+        return -1;
+    if (is_whole(session, status, count_uids_below(uids, status->uidnext), uids->count))
+        return 0;
+    return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                   "SEARCH gave %zu messages where production counts %" PRIu32
+                   ": nothing is concluded from it",
+                   uids->count, imap_session_exists(session));
 }
 
 /* The newest of those known before. A store that was restored has dealt their UIDs out again, and what it calls changed
@@ -94,16 +109,7 @@ static int look_for_changes(struct imap_session *session, const struct store_fol
         view->status.exists)
         return 0;
     view->has_uids = true;
-    if (imap_session_exists(session) == 0)
-        return 0;
-    if (imap_messages_search_all(session, &view->uids, err) != 0)
-        return -1;
-    if (is_whole(session, view, count_uids_below(&view->uids, view->status.uidnext), view->uids.count))
-        return 0;
-    return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
-                   "SEARCH gave %zu messages where production counts %" PRIu32
-                   ": nothing is concluded from it",
-                   view->uids.count, imap_session_exists(session));
+    return search_all(session, &view->status, &view->uids, err);
 }
 
 int source_look(struct imap_session *session, const struct imap_list_entry *entry,
@@ -119,6 +125,24 @@ int source_look(struct imap_session *session, const struct imap_list_entry *entr
         result = look_whole(session, view_out, err);
     if (result != 0)
         source_view_fini(view_out);
+    return result;
+}
+
+int source_list_uids(struct imap_session *session, const struct imap_list_entry *entry,
+                     const struct store_folder_marks *marks, struct imap_uids *uids_out, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    int result = -1;
+    if (imap_session_examine(session, entry->wire_name, &status, err) != 0)
+        goto out;
+    if (status.uidvalidity != marks->source_uidvalidity ||
+        (marks->has_source && status.has_uidnext && status.uidnext < marks->source_uidnext))
+        err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                "production made the folder anew between two looks: nothing is concluded");
+    else
+        result = search_all(session, &status, uids_out, err);
+out:
+    imap_folder_status_fini(&status);
     return result;
 }
 

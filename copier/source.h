@@ -23,6 +23,11 @@ int source_look(struct imap_session *session, const struct imap_list_entry *entr
                 const struct store_folder_marks *marks, struct source_view *view_out, struct err *err);
 void source_view_fini(struct source_view *view);
 
+/* The second look: opens the folder afresh and SEARCHes all of it. Fails (ERR_FOLDER) if the answer disagrees with EXISTS,
+ * if UIDVALIDITY is not that of `marks`, or if UIDNEXT went back (I6). */
+int source_list_uids(struct imap_session *session, const struct imap_list_entry *entry,
+                     const struct store_folder_marks *marks, struct imap_uids *uids_out, struct err *err);
+
 /* Is a recorded message still there? */
 bool source_view_has(const struct source_view *view, uint32_t uid);
 

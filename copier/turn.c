@@ -8,9 +8,11 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "copier/deletions.h"
 #include "copier/reconcile.h"
 #include "copier/remove.h"
 #include "copier/verify.h"
+#include "store/store_breaker.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,6 +149,8 @@ static int open_sides(struct turn *turn, struct err *err)
     if (check_two_stores(turn, err) != 0)
         return -1;
     turn->target = target_open_imap(access_session_imap(turn->target_session), turn_guard, turn);
+    if (store_breaker_is_tripped(turn->tools->store, turn->route->from, &turn->breaker_tripped, err) != 0)
+        return -1;
     if (imap_session_list(turn->source, true, &turn->source_list, err) != 0)
         return err_prefix(err, "list folders");
     return target_list(turn->target, err);
@@ -169,6 +173,16 @@ void turn_keep_folder_error(struct turn *turn, const struct err *err)
         turn->folder_error = *err;
 }
 
+int turn_bear(struct turn *turn, const struct err *why, struct err *err)
+{
+    if (why->scope > ERR_FOLDER) {
+        *err = *why;
+        return -1;
+    }
+    turn_keep_folder_error(turn, why);
+    return 0;
+}
+
 /* A turn ends only after some folder behind INBOX, which comes first each time, got on: else, where looking at unchanged
  * folders takes all its time, those at the end would never have their turn. */
 static bool may_end(const struct turn *turn, size_t i, uint64_t commits_before)
@@ -188,13 +202,9 @@ static int reconcile_all(struct turn *turn, const struct folders_work *work, str
             turn->yielded = true;
             return 0;
         }
-        if (reconcile_folder(turn, &work->pairs[i], &folder_err) == 0)
-            continue;
-        if (folder_err.scope > ERR_FOLDER) {
-            *err = folder_err;
+        if (reconcile_folder(turn, &work->pairs[i], &folder_err) != 0 &&
+            turn_bear(turn, &folder_err, err) != 0)
             return -1;
-        }
-        turn_keep_folder_error(turn, &folder_err);
     }
     return 0;
 }
@@ -228,6 +238,8 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
     if (open_sides(turn, err) != 0 || folders_prepare(turn, &work, err) != 0)
         goto out;
     result = reconcile_all(turn, &work, err);
+    if (result == 0 && !turn->yielded)
+        result = deletions_follow(turn, &work, err);
     if (result == 0 && turn->folder_error.scope == ERR_NONE)
         result = verify_if_wanted(turn, &work, verified_out, err);
 out:
@@ -254,6 +266,9 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
                                   .verify_wanted_seq = verified ? turn->claim->verify_wanted_seq : 0,
                                   .figures = &turn->figures,
                                   .equal = is_equal(turn),
+                                  .deletion_delay_seconds =
+                                      turn->route ? turn->route->deletions.delay_seconds : 0,
+                                  .breaker_tripped = turn->breaker_tripped,
                                   .verify_differences = turn->verify_differences,
                                   .verify_report = turn->verify_report,
                                   .error = result != 0 ? error : NULL};

@@ -31,6 +31,7 @@ struct turn {
     struct imap_list source_list;
     bool list_target;            /* list every target folder whole in this turn */
     bool yielded;                /* time was over before all was done */
+    bool breaker_tripped;        /* production's: nothing is removed or overwritten (I6) */
     int64_t next_glance_boot_ms; /* when to ask the store again whether something more urgent waits */
     struct store_mirror_figures figures;
     struct turn_copied {
@@ -49,6 +50,9 @@ bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *s
 
 /* A folder's own error (scope at most ERR_FOLDER): logged, and the first one kept as the turn's; the others go on. */
 void turn_keep_folder_error(struct turn *turn, const struct err *err);
+
+/* 0: `why` was a folder's own, and is kept so; else -1, and `err` is `why`. */
+int turn_bear(struct turn *turn, const struct err *why, struct err *err);
 
 /* Called from the reactor once a second and by the copier in long loops: pulse, lease, session rows. false: stop. */
 bool turn_tick(struct turn *turn);

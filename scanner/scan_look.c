@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "scanner/scan_compare.h"
 #include "scanner/scan_digest.h"
+#include "store/store_breaker.h"
 #include "store/store_mirror.h"
 
 #include <stdlib.h>
@@ -244,6 +245,35 @@ static void collect_folders(struct scan_look *look)
     }
 }
 
+static int load_mirrors(struct scan_look *look);
+
+static bool had_messages(const struct scan_look *look)
+{
+    for (size_t i = 0; i < look->mirror_count; i++)
+        for (size_t k = 0; k < look->mirrors[i].count; k++)
+            if (look->mirrors[i].folders[k].has_exists && look->mirrors[i].folders[k].exists > 0)
+                return true;
+    return false;
+}
+
+/* One mailbox may be broken; many that suddenly show nothing are a sign that production was exchanged (I6). */
+static void note_nothing(struct scan_look *look)
+{
+    struct err err = {0};
+    bool tripped = false;
+
+    if (load_mirrors(look) != 0 || !had_messages(look))
+        return;
+    if (store_breaker_sign(look->base->store, look->row.site, STORE_SIGN_LISTS_NOTHING, look->row.mailbox_id,
+                           &tripped, &err) != 0)
+        scan_base_store_failed(look->base, &err);
+    else if (tripped)
+        log_error(
+            "breaker tripped: many mailboxes suddenly show nothing; nothing is removed or overwritten on "
+            "routes from this site before a person decides (mirrorctl held list)",
+            LOG_STR("site", look->row.site));
+}
+
 static void step_listing(struct scan_look *look)
 {
     struct err err;
@@ -261,7 +291,9 @@ static void step_listing(struct scan_look *look)
                 "about it",
                 look->row.site, look->row.mailbox);
         err_blame(&err, ERR_SIDE_PRODUCTION);
-        fail_with(look, &err, SCAN_LOOK_FAILED);
+        note_nothing(look);
+        if (look->state == LOOK_LISTING)
+            fail_with(look, &err, SCAN_LOOK_FAILED);
         return;
     }
     collect_folders(look);

@@ -13,6 +13,7 @@
 #include "scanner/scan_ventilator.h"
 #include "store/store_look.h"
 #include "store/store_mirror.h"
+#include "store/store_removal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 enum {
     PERIODIC_EVERY_MS = 2000,
+    TIDY_EVERY_MS = 60 * 1000,
     SEEN_EVERY_MS = 5000,
     STORE_RETRY_MS = 1000,
     DRAIN_MS = 3000,
@@ -31,7 +33,7 @@ struct scanner {
     struct scan_ventilator *ventilator;
     struct scan_site **sites;
     size_t site_count;
-    int64_t periodic_at_ms, seen_at_ms, renew_at_ms, store_retry_at_ms;
+    int64_t periodic_at_ms, tidy_at_ms, seen_at_ms, renew_at_ms, store_retry_at_ms;
     bool store_away;
     char doing[200];
 };
@@ -133,6 +135,18 @@ static void do_periodic(struct scanner *scanner)
         base->raised += (uint64_t)raised;
 }
 
+static void tidy(struct scanner *scanner)
+{
+    struct scan_base *base = &scanner->base;
+    struct err err = {0};
+
+    if (clock_boot_ms() < scanner->tidy_at_ms || base->store_failed)
+        return;
+    scanner->tidy_at_ms = clock_boot_ms() + TIDY_EVERY_MS;
+    if (store_removal_tidy(base->store, &err) != 0)
+        scan_base_store_failed(base, &err);
+}
+
 /* A session whose row was lost fails by itself at its next use; one log line says so. */
 static void renew_sessions(struct scanner *scanner)
 {
@@ -158,6 +172,7 @@ static int work(struct scanner *scanner)
             scan_site_wake(scanner->sites[i]);
     }
     do_periodic(scanner);
+    tidy(scanner);
     renew_sessions(scanner);
     for (size_t i = 0; i < scanner->site_count && !scanner->base.store_failed; i++) {
         int wish_ms = scan_site_step(scanner->sites[i]);

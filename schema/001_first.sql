@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS look (
 -- pending: work is wanted; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
 -- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
--- and no pass was completed since. known_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
+-- and no pass was completed since. left_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -162,7 +162,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   held_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   kept_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   waiting_messages   INT UNSIGNED NOT NULL DEFAULT 0,
-  known_messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  left_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   going_messages     INT UNSIGNED NOT NULL DEFAULT 0,
   emptied            BOOLEAN NOT NULL DEFAULT 0,
   deletion_due_at    DATETIME(6) NULL,
@@ -183,7 +183,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   KEY queue (pending, priority, due_at, route_id),
   KEY recheck (recheck_target_at),
   KEY deletion (deletion_due_at),
-  KEY brake (route_id, known_messages, going_messages, emptied)
+  KEY brake (route_id, left_messages, going_messages, emptied)
 );
 
 -- folder: one folder of a mirror and the marks of its last complete pass: those seen when the folder was opened, stored
@@ -336,7 +336,7 @@ CREATE TABLE IF NOT EXISTS removal (
   counted     INT UNSIGNED NOT NULL,
   emptied     BOOLEAN NOT NULL DEFAULT 0,
   KEY route (route_id, at),
-  KEY mirror (mirror_id, at)
+  KEY tidy (at)
 );
 
 -- worker: who is alive and what it does now. Written by: each program about itself.

@@ -10,11 +10,13 @@
  * A slot is released as clean only after a LOGOUT that was answered: the server still counts a session that was merely
  * cut, so its row must go on counting until its grace time is over.
  */
+#include "access/access_fingerprint.h"
 #include "access/access_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "store/store_breaker.h"
 #include "store/store_site.h"
 
 #include <stdlib.h>
@@ -235,6 +237,29 @@ static int report_login(struct access_session *session, bool probe, bool *stoppe
     return store_site_login_result(session->access->store, &result, stopped_out, &session->error);
 }
 
+/* Another server at production's address than before? (I6) What is mirrored from it goes on, what would be removed stops. */
+static int meet_production(struct access_session *session)
+{
+    char words[ACCESS_FINGERPRINT_BYTES];
+    uint8_t key[DIGEST_BYTES];
+    struct store_breaker_fingerprint fingerprint = {.words = words};
+    bool has_key = imap_session_key_digest(session->imap, key), tripped = false;
+
+    if (session->side != ERR_SIDE_PRODUCTION)
+        return 0;
+    access_fingerprint(imap_session_server_words(session->imap), has_key ? key : NULL, words,
+                       fingerprint.digest);
+    if (store_breaker_meet(session->access->store, session->site->name, &fingerprint, &tripped,
+                           &session->error) != 0)
+        return -1;
+    if (tripped)
+        log_error(
+            "breaker tripped: another server answers at the address of this site than before; nothing is "
+            "removed or overwritten on routes from it before a person decides (mirrorctl held list)",
+            LOG_STR("site", session->site->name), LOG_STR("words", words));
+    return 0;
+}
+
 /* Once, by the worker whose login was the last straw; all others only get the answer "stopped". */
 static void log_stopped(const struct access_session *session, const struct err *why)
 {
@@ -296,7 +321,7 @@ static void step_logging_in(struct access_session *session, bool probe)
         end_failed_login(session, probe);
         return;
     }
-    if (report_login(session, probe, &stopped) != 0) {
+    if (report_login(session, probe, &stopped) != 0 || meet_production(session) != 0) {
         fail(session);
         return;
     }

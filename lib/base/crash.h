@@ -34,6 +34,14 @@
     X(answer, STORE_ANSWERED, "STORE answered")                                                              \
     X(sent, EXPUNGE_SENT, "EXPUNGE sent")                                                                    \
     X(answer, EXPUNGE_ANSWERED, "EXPUNGE answered")                                                          \
+    X(store, GONE_RECORDED, "gone messages judged: begun, held or back")                                     \
+    X(store, TARGET_DOUBTED, "the target's marks forgotten before EXPUNGE")                                  \
+    X(store, REMOVAL_RECORDED, "rows of removed messages dropped")                                           \
+    X(store, PLANS_SETTLED, "plans settled")                                                                 \
+    X(sent, DELETE_SENT, "DELETE sent")                                                                      \
+    X(answer, FOLDER_DELETED, "folder deleted")                                                              \
+    X(store, FOLDER_DROPPED, "folder's row dropped")                                                         \
+    X(store, FOLDER_MADE, "folder recorded as made by us")                                                   \
     X(store, MARKS_STORED, "marks stored")                                                                   \
     X(store, MIRROR_FORGOTTEN, "mirror forgotten")                                                           \
     X(store, TURN_RECORDED, "turn recorded, mirror given back")

@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,22 @@ int imap_connect_fd(struct imap_connect *connect)
     if (curl_easy_getinfo(connect->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
         return -1;
     return fd;
+}
+
+/* The key, not the certificate: one that is renewed for the same key is no other server. */
+bool imap_connect_key_digest(const struct imap_connect *connect, uint8_t digest_out[DIGEST_BYTES])
+{
+    struct curl_tlssessioninfo *tls = NULL;
+    X509 *certificate = NULL;
+    unsigned len = DIGEST_BYTES;
+    bool there = false;
+    if (curl_easy_getinfo(connect->easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK && tls &&
+        tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals)
+        certificate = SSL_get1_peer_certificate(tls->internals);
+    if (certificate)
+        there = X509_pubkey_digest(certificate, EVP_sha256(), digest_out, &len) == 1;
+    X509_free(certificate);
+    return there;
 }
 
 /* libcurl would say TLS's goodbye; after this there is nothing that it could be said to. */

@@ -7,6 +7,7 @@
 #ifndef MIRROR_IMAP_CONNECT_H
 #define MIRROR_IMAP_CONNECT_H
 
+#include "base/digest.h"
 #include "imap/imap_session.h"
 
 #include <curl/curl.h>
@@ -34,6 +35,9 @@ int imap_connect_end(const struct imap_connect *connect, CURLcode code, struct e
 const char *imap_connect_greeting(const struct imap_connect *connect); /* without "* OK"; borrowed */
 /* The words of the last CAPABILITY before the login, "" if none were told; borrowed. */
 const char *imap_connect_capabilities(const struct imap_connect *connect);
+
+/* SHA-256 of the public key of the server's certificate. false: no TLS. */
+bool imap_connect_key_digest(const struct imap_connect *connect, uint8_t digest_out[DIGEST_BYTES]);
 
 /* How many bytes; 0: none just now; -1: the connection is gone (ERR_SITE). */
 ssize_t imap_connect_read(struct imap_connect *connect, char *bytes, size_t size, struct err *err);

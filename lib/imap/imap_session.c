@@ -118,6 +118,11 @@ const char *imap_session_server_words(const struct imap_session *session)
     return session->words ? session->words : "";
 }
 
+bool imap_session_key_digest(const struct imap_session *session, uint8_t digest_out[DIGEST_BYTES])
+{
+    return session->connect && imap_connect_key_digest(session->connect, digest_out);
+}
+
 bool imap_session_has(const struct imap_session *session, enum imap_capability_id id)
 {
     return session->capabilities & (UINT32_C(1) << id);

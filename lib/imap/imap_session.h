@@ -11,6 +11,7 @@
 #define MIRROR_IMAP_SESSION_H
 
 #include "base/config.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/secret.h"
 #include "imap/imap_capability.h"
@@ -48,6 +49,9 @@ const char *imap_session_mailbox(const struct imap_session *session);
 bool imap_session_is_same_server(const struct imap_session *a, const struct imap_session *b);
 /* The whole server as it introduced itself (greeting and ID), for the site's fingerprint; may be empty; borrowed. */
 const char *imap_session_server_words(const struct imap_session *session);
+
+/* SHA-256 of the public key of its certificate, likewise. false: no TLS. */
+bool imap_session_key_digest(const struct imap_session *session, uint8_t digest_out[DIGEST_BYTES]);
 
 /* ---- commands, pipelined ---- */
 
@@ -122,6 +126,7 @@ int imap_session_status(struct imap_session *session, const char *wire_name,
 /* CREATE; a NO with [ALREADYEXISTS], or a folder that is there afterwards, is success. */
 int imap_session_create(struct imap_session *session, const char *wire_name, struct err *err);
 int imap_session_rename(struct imap_session *session, const char *from, const char *to, struct err *err);
+int imap_session_delete(struct imap_session *session, const char *wire_name, struct err *err);
 
 /* EXISTS of the open folder as last told, less what EXPUNGE announced since. */
 uint32_t imap_session_exists(const struct imap_session *session);

@@ -235,3 +235,12 @@ int imap_session_rename(struct imap_session *session, const char *from, const ch
     CRASH_SENT(RENAME_SENT, imap_session_flush(session));
     return await_answer(&answer, err);
 }
+
+int imap_session_delete(struct imap_session *session, const char *wire_name, struct err *err)
+{
+    struct answer answer = {.session = session};
+    if (send_question(&answer, NULL, "DELETE", wire_name, "", err) != 0)
+        return -1;
+    CRASH_SENT(DELETE_SENT, imap_session_flush(session));
+    return await_answer(&answer, err);
+}

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { REPORT_MAX_BYTES = 60000 };
+enum { REPORT_MAX_BYTES = 60000, DELETION_RETRY_LEAST = 1, DELETION_RETRY_MOST = 60 }; /* seconds */
 
 double store_finish_delay(uint32_t fail_count, enum err_scope scope, double random)
 {
@@ -38,13 +38,51 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
         store, err,
         "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages "
         "= ?, "
-        "altered_messages = ?, gone_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, "
-        "refused_keywords = ? WHERE mirror_id = ?",
+        "altered_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, left_messages = ?, "
+        "gone_messages = 0, held_messages = 0, kept_messages = 0, waiting_messages = 0, going_messages = "
+        "IF(?, "
+        "going_messages, 0), emptied = emptied AND ?, deletion_due_at = NULL, refused_keywords = ? "
+        "WHERE mirror_id = ?",
         bind_u64(f->source_messages), bind_u64(f->target_messages), bind_u64(f->missing_messages),
-        bind_u64(f->refused_messages), bind_u64(f->altered_messages), bind_u64(f->gone_messages),
-        bind_u64(f->foreign_messages), bind_u64(f->late_messages), bind_u64(f->gone_folders),
+        bind_u64(f->refused_messages), bind_u64(f->altered_messages), bind_u64(f->foreign_messages),
+        bind_u64(f->late_messages), bind_u64(f->gone_folders), bind_u64(f->left_messages),
+        bind_bool(f->any_gone), bind_bool(f->any_gone),
         bind_cut(f->refused_keywords, sizeof(f->refused_keywords)), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
+}
+
+/* A recorded row says more than the pass knew: what is begun, held or kept. What is undecided is due when its second look
+ * is; what should have been decided by now (not proven, or other messages are in the way) is looked at again before long. */
+static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
+                    struct err *err)
+{
+    uint64_t delay_us = (uint64_t)(finish->deletion_delay_seconds * 1e6);
+    double retry = finish->deletion_delay_seconds;
+    retry = retry < DELETION_RETRY_LEAST ? DELETION_RETRY_LEAST : retry;
+    retry = retry > DELETION_RETRY_MOST ? DELETION_RETRY_MOST : retry;
+    return STORE_EXEC(
+               store, err,
+               "UPDATE mirror JOIN (SELECT COALESCE(SUM(g.removal IN ('none', 'begun') AND g.target_uid IS "
+               "NOT "
+               "NULL), 0) AS gone, COALESCE(SUM(g.removal = 'held'), 0) AS held, "
+               "COALESCE(SUM(g.removal = 'kept'), 0) AS kept, COALESCE(SUM(g.removal = 'begun'), 0) AS "
+               "waiting, "
+               "LEAST(COALESCE(MIN(IF(g.removal IN ('none', 'begun'), g.source_gone_at, NULL)), "
+               "'9999-01-01'), "
+               "COALESCE((SELECT MIN(e.source_gone_at) FROM folder e WHERE e.mirror_id = ? AND NOT EXISTS "
+               "(SELECT 1 FROM message x WHERE x.folder_id = e.folder_id)), '9999-01-01')) AS since "
+               "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
+               "WHERE f.mirror_id = ? AND g.source_gone_at IS NOT NULL) sums "
+               "SET gone_messages = gone, held_messages = held, kept_messages = kept, "
+               "waiting_messages = waiting, deletion_due_at = IF(? OR since = '9999-01-01', NULL, "
+               "GREATEST(since + INTERVAL ? MICROSECOND, IF(since + INTERVAL ? MICROSECOND > "
+               "UTC_TIMESTAMP(6), "
+               "since, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND))) WHERE mirror_id = ?",
+               bind_u64(mirror_id), bind_u64(mirror_id), bind_bool(finish->breaker_tripped),
+               bind_u64(delay_us), bind_u64(delay_us), bind_u64((uint64_t)(retry * 1e6)),
+               bind_u64(mirror_id)) < 0
+               ? -1
+               : 0;
 }
 
 static int set_verified(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
@@ -85,6 +123,8 @@ static int finish_done(struct store *store, uint64_t mirror_id, const struct sto
                        struct err *err)
 {
     if (finish->figures && set_figures(store, mirror_id, finish->figures, err))
+        return -1;
+    if (finish->figures && finish->figures->any_gone && set_gone(store, mirror_id, finish, err))
         return -1;
     if (finish->verify_wanted_seq && set_verified(store, mirror_id, finish, err))
         return -1;
@@ -128,6 +168,15 @@ static int finish_failed(struct store *store, uint64_t mirror_id, const struct e
     return rows < 0 ? -1 : 0;
 }
 
+/* What a turn that failed over one folder found gone elsewhere is shown, and due, all the same. */
+static int finish_with_trouble(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
+                               struct err *err)
+{
+    if (finish->figures && finish->figures->any_gone && set_gone(store, mirror_id, finish, err))
+        return -1;
+    return finish_failed(store, mirror_id, finish->error, err);
+}
+
 static int finish_body(struct store *store, void *context, struct err *err)
 {
     const struct finishing *finishing = context;
@@ -140,7 +189,7 @@ static int finish_body(struct store *store, void *context, struct err *err)
     case STORE_TURN_FAILED:
         break;
     }
-    return finish_failed(store, mirror_id, finishing->finish->error, err);
+    return finish_with_trouble(store, mirror_id, finishing->finish, err);
 }
 
 int store_mirror_finish(struct store *store, const struct store_lease *lease,

@@ -57,7 +57,9 @@ static void read_folder(struct store_query *query, struct store_folder *folder)
     folder->target_name = str_copy(store_query_text(query));
     read_source_marks(query, &folder->marks);
     read_target_marks(query, &folder->marks);
-    folder->source_gone = store_query_bool(query);
+    folder->source_gone = !store_query_is_null(query);
+    folder->gone_seconds = store_query_real_or(query, 0);
+    folder->made_by_us = store_query_bool(query);
     folder->foreign_messages = store_query_u32(query);
     folder->open_intents = store_query_u32(query);
     folder->ghosts = store_query_u32(query);
@@ -71,7 +73,9 @@ int store_folder_list(struct store *store, uint64_t mirror_id, struct store_fold
         "SELECT f.folder_id, f.name, f.target_name, f.source_uidvalidity, f.source_uidnext, f.source_exists, "
         "f.source_unseen, f.source_highestmodseq, f.source_flags_digest, f.target_uidvalidity, "
         "f.target_uidnext, "
-        "f.target_exists, f.target_highestmodseq, f.source_gone_at IS NOT NULL, f.foreign_messages, "
+        "f.target_exists, f.target_highestmodseq, "
+        "TIMESTAMPDIFF(MICROSECOND, f.source_gone_at, UTC_TIMESTAMP(6)) / 1000000.0, f.made_by_us, "
+        "f.foreign_messages, "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'open'), "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'ghost') "
         "FROM folder f WHERE f.mirror_id = ? ORDER BY f.name",
@@ -204,14 +208,36 @@ struct parting {
 static int gone_body(struct store *store, void *context, struct err *err)
 {
     const struct parting *parting = context;
-    return STORE_EXEC(
-               store, err,
-               "UPDATE folder SET source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL) "
-               "WHERE folder_id = ? AND mirror_id = ?",
-               bind_bool(parting->gone), bind_u64(parting->folder_id),
-               bind_u64(parting->lease->mirror_id)) < 0
+    if (STORE_EXEC(
+            store, err,
+            "UPDATE folder SET source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL) "
+            "WHERE folder_id = ? AND mirror_id = ?",
+            bind_bool(parting->gone), bind_u64(parting->folder_id), bind_u64(parting->lease->mirror_id)) < 0)
+        return -1;
+    if (!parting->gone)
+        return 0;
+    return STORE_EXEC(store, err,
+                      "UPDATE message SET source_gone_at = UTC_TIMESTAMP(6) "
+                      "WHERE folder_id = ? AND source_gone_at IS NULL",
+                      bind_u64(parting->folder_id)) < 0
                ? -1
                : 0;
+}
+
+static int made_body(struct store *store, void *context, struct err *err)
+{
+    const struct parting *parting = context;
+    return STORE_EXEC(store, err, "UPDATE folder SET made_by_us = 1 WHERE folder_id = ? AND mirror_id = ?",
+                      bind_u64(parting->folder_id), bind_u64(parting->lease->mirror_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_folder_set_made(struct store *store, const struct store_lease *lease, uint64_t folder_id,
+                          struct err *err)
+{
+    struct parting parting = {.lease = lease, .folder_id = folder_id};
+    return store_tx_fenced(store, lease, made_body, &parting, err);
 }
 
 int store_folder_set_gone(struct store *store, const struct store_lease *lease, uint64_t folder_id, bool gone,
@@ -233,9 +259,30 @@ static int forget_side(struct store *store, const struct parting *parting, const
     return STORE_EXEC(store, err, forget_uids, bind_u64(parting->folder_id)) < 0 ? -1 : 0;
 }
 
+/* Proven under another UIDVALIDITY, it counts no more: the clock of what is gone starts again, and plans lose it. */
+static int doubt_gone(struct store *store, const struct parting *parting, struct err *err)
+{
+    if (STORE_EXEC(
+            store, err,
+            "UPDATE plan_message p JOIN message g ON g.message_id = p.message_id "
+            "SET p.outcome = 'back' WHERE g.folder_id = ? AND g.removal = 'held' AND p.outcome = 'open'",
+            bind_u64(parting->folder_id)) < 0)
+        return -1;
+    return STORE_EXEC(store, err,
+                      "UPDATE message SET source_gone_at = UTC_TIMESTAMP(6), "
+                      "plan_id = IF(removal = 'held', NULL, plan_id), "
+                      "removal = IF(removal = 'held', 'none', removal) "
+                      "WHERE folder_id = ? AND source_gone_at IS NOT NULL AND removal <> 'kept'",
+                      bind_u64(parting->folder_id)) < 0
+               ? -1
+               : 0;
+}
+
 static int forget_body(struct store *store, void *context, struct err *err)
 {
     const struct parting *parting = context;
+    if (parting->side == STORE_SOURCE && doubt_gone(store, parting, err))
+        return -1;
     if (parting->side == STORE_SOURCE)
         return forget_side(
             store, parting,

@@ -27,9 +27,14 @@ struct store_folder {
     char *target_name; /* neutral target name */
     struct store_folder_marks marks;
     bool source_gone;
+    double gone_seconds; /* since it was first found gone; 0 if it is not */
+    bool made_by_us;     /* the target did not have it before */
     uint32_t foreign_messages;
     uint32_t open_intents, ghosts; /* counts */
 };
+
+/* What becomes of the copy of a message that is gone from production (store_removal.h). */
+enum store_removal { STORE_REMOVAL_NONE, STORE_REMOVAL_ON_HOLD, STORE_REMOVAL_KEPT, STORE_REMOVAL_BEGUN };
 
 enum store_message_state { STORE_MESSAGE_MIRRORED, STORE_MESSAGE_REFUSED, STORE_MESSAGE_LOST };
 
@@ -39,8 +44,9 @@ struct store_message {
     uint32_t target_uid; /* 0: NULL */
     enum store_message_state state;
     bool altered;
-    bool source_gone;
-    int64_t internal_date; /* seconds since 1970 */
+    bool source_gone;           /* written false, it ends whatever was decided about its removal */
+    enum store_removal removal; /* read only */
+    int64_t internal_date;      /* seconds since 1970 */
     uint64_t size_bytes;
     bool has_digest, has_header_digest, has_target_size, has_target_digest;
     uint8_t raw_sha256[DIGEST_BYTES], normal_sha256[DIGEST_BYTES], header_sha256[DIGEST_BYTES];
@@ -92,10 +98,14 @@ int store_folder_rename(struct store *store, const struct store_lease *lease, ui
 int store_folder_set_marks(struct store *store, const struct store_lease *lease, uint64_t folder_id,
                            const struct store_folder_marks *marks, uint32_t foreign_messages,
                            struct err *err);
+/* With the folder its messages are gone, or, until a pass has looked, not known to be. */
 int store_folder_set_gone(struct store *store, const struct store_lease *lease, uint64_t folder_id, bool gone,
                           struct err *err);
+/* The folder was made on the target by us. */
+int store_folder_set_made(struct store *store, const struct store_lease *lease, uint64_t folder_id,
+                          struct err *err);
 /* UIDVALIDITY of a side changed: all UIDs of that side become NULL, the side's marks too, and its uidvalidity is set
- * to the new one, in one transaction. */
+ * to the new one, in one transaction. Production's: what was gone before must be proven anew, also if it was held. */
 enum store_side { STORE_SOURCE, STORE_TARGET };
 int store_folder_forget_uids(struct store *store, const struct store_lease *lease, uint64_t folder_id,
                              enum store_side side, uint32_t uidvalidity, struct err *err);

@@ -44,6 +44,15 @@ static enum store_message_state state_of(const char *word)
     return str_equal(word, "refused") ? STORE_MESSAGE_REFUSED : STORE_MESSAGE_LOST;
 }
 
+enum store_removal store_message_removal(const char *word)
+{
+    static const char *const words[] = {"none", "held", "kept", "begun"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (str_equal(word, words[i]))
+            return (enum store_removal)i;
+    return STORE_REMOVAL_NONE;
+}
+
 static void read_message(struct store_query *query, struct store_message *message)
 {
     *message = (struct store_message){.message_id = store_query_u64(query)};
@@ -52,6 +61,7 @@ static void read_message(struct store_query *query, struct store_message *messag
     message->state = state_of(store_query_text(query));
     message->altered = store_query_bool(query);
     message->source_gone = store_query_bool(query);
+    message->removal = store_message_removal(store_query_text(query));
     message->internal_date = store_query_i64(query);
     message->size_bytes = store_query_u64(query);
     read_digests(query, message);
@@ -67,16 +77,16 @@ static void read_message(struct store_query *query, struct store_message *messag
 int store_message_list(struct store *store, uint64_t folder_id, struct store_message **messages_out,
                        size_t *count_out, struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err,
-                   "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, "
-                   "internal_date, "
-                   "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, "
-                   "verified_seq, bytes_differ, flags_written, flags_refused, times_lost, fail_count, "
-                   "next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
-                   "error "
-                   "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
-                   bind_u64(folder_id));
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, removal, "
+        "internal_date, "
+        "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, "
+        "verified_seq, bytes_differ, flags_written, flags_refused, times_lost, fail_count, "
+        "next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
+        "error "
+        "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
+        bind_u64(folder_id));
     struct store_message *messages = NULL;
     size_t count = 0;
     if (query)
@@ -185,6 +195,8 @@ static int update(struct store *store, const struct store_message *message, cons
             "flags_refused = ?, times_lost = ?, "
             "fail_count = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, error = ?, "
             "source_gone_at = IF(?, COALESCE(source_gone_at, UTC_TIMESTAMP(6)), NULL), "
+            "removal = IF(source_gone_at IS NULL, 'none', removal), "
+            "plan_id = IF(source_gone_at IS NULL, NULL, plan_id), "
             "mirrored_at = IF(?, COALESCE(mirrored_at, UTC_TIMESTAMP(6)), NULL) "
             "WHERE message_id = ? AND folder_id = ?",
             params, err) < 0)
@@ -206,6 +218,18 @@ static int clear_uids(struct store *store, const struct store_message *message, 
                : 0;
 }
 
+/* A held one is on production again: its plan shrinks. */
+static int leave_plan(struct store *store, const struct store_message *message, struct err *err)
+{
+    if (message->source_gone || message->removal == STORE_REMOVAL_NONE)
+        return 0;
+    return STORE_EXEC(store, err,
+                      "UPDATE plan_message SET outcome = 'back' WHERE message_id = ? AND outcome = 'open'",
+                      bind_u64(message->message_id)) < 0
+               ? -1
+               : 0;
+}
+
 int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
                         struct err *err)
 {
@@ -214,8 +238,9 @@ int store_message_write(struct store *store, const struct store_change *change, 
             return -1;
     for (size_t i = 0; i < change->message_count; i++) {
         const struct store_message *message = &change->messages[i];
-        if (message->message_id ? update(store, message, change, err)
-                                : insert(store, message, change, &new_ids[i], err))
+        if (leave_plan(store, message, err) ||
+            (message->message_id ? update(store, message, change, err)
+                                 : insert(store, message, change, &new_ids[i], err)))
             return -1;
     }
     return 0;

@@ -10,6 +10,9 @@
 int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
                         struct err *err);
 
+/* The word in the column `removal`. Pure. */
+enum store_removal store_message_removal(const char *word);
+
 /* Intents removed or turned into ghosts. */
 int store_intent_settle(struct store *store, const struct store_change *change, struct err *err);
 

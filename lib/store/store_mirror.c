@@ -314,6 +314,12 @@ int store_mirror_want_periodic(struct store *store, struct err *err)
                 store, err,
                 "SELECT mirror_id FROM mirror WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND pending = 0"),
             &count, err) ||
+        raise_all(
+            store,
+            STORE_ROWS(
+                store, err,
+                "SELECT mirror_id FROM mirror WHERE deletion_due_at <= UTC_TIMESTAMP(6) AND pending = 0"),
+            &count, err) ||
         raise_all(store,
                   STORE_ROWS(store, err,
                              IDLE_WITH_INTENT "i.state = 'ghost' AND i.ghost_until <= UTC_TIMESTAMP(6) "

@@ -53,7 +53,9 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
 /* Figures of a whole pass over a mirror. */
 struct store_mirror_figures {
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages;
-    uint32_t gone_messages, foreign_messages, late_messages, gone_folders;
+    uint32_t foreign_messages, late_messages, gone_folders;
+    uint32_t left_messages; /* with a copy, still on production */
+    bool any_gone; /* something is recorded as gone from production: counted in the store, see below */
     char refused_keywords[800];
 };
 
@@ -65,6 +67,8 @@ struct store_finish {
     uint64_t verify_wanted_seq; /* likewise; 0: no verify was done */
     const struct store_mirror_figures *figures; /* DONE; else NULL */
     bool equal;                                 /* DONE: nothing is missing, refused, altered */
+    double deletion_delay_seconds;              /* DONE: what is gone is due again when it is over */
+    bool breaker_tripped;                       /* DONE: nothing of that is due before a person decides */
     uint32_t verify_differences;
     const char *verify_report; /* text, a difference a line; NULL if none was done */
     const struct err *error;   /* FAILED: kept in words, fail_count + 1, due after a growing delay with jitter
@@ -99,7 +103,7 @@ struct store_due {
  * -1. */
 int store_mirror_due(struct store *store, struct store_due *due_out, uint32_t max, struct err *err);
 
-/* Mirrors whose recheck or ghosts are due get wanted_seq raised. Returns how many, or -1. */
+/* Mirrors whose recheck, ghosts or deletions are due get wanted_seq raised. Returns how many, or -1. */
 int store_mirror_want_periodic(struct store *store, struct err *err);
 
 #endif

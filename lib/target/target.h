@@ -24,6 +24,7 @@ void target_free(struct target *target);
 int target_list(struct target *target, struct err *err);
 /* NULL: not there. Borrowed until the next list. A folder whose STATUS failed has has_status false. */
 const struct imap_list_entry *target_folder_find(const struct target *target, const char *name);
+const struct imap_list *target_folders(const struct target *target);
 /* STATUS of one folder, now. */
 int target_folder_status(struct target *target, const char *name, struct imap_folder_status *status_out,
                          struct err *err);
@@ -69,10 +70,21 @@ int target_store_flags(struct target *target, const char *name, const uint32_t *
                        const struct imap_flags *add, const struct imap_flags *remove, bool *refused_out,
                        struct err *err);
 
-/* Removes exactly these UIDs (ascending). Without UIDPLUS: only if no other message is marked \Deleted, else ours stay
- * marked and *removed_out is false. */
-int target_remove(struct target *target, const char *name, const uint32_t *uids, size_t count,
-                  bool *removed_out, struct err *err);
+/* Removes exactly these UIDs (ascending). Without UIDPLUS, EXPUNGE takes all that is marked \Deleted: `spared` (ascending,
+ * may be NULL) are copies of ours that stay; where they are marked, too, they are unmarked meanwhile. A marked message that
+ * is in neither list forbids EXPUNGE: ours stay marked then, and *removed_out is false. */
+struct target_removal {
+    const char *name;
+    const uint32_t *uids;
+    size_t count;
+    const uint32_t *spared;
+    size_t spared_count;
+};
+int target_remove(struct target *target, const struct target_removal *removal, bool *removed_out,
+                  struct err *err);
+
+/* DELETE, for a folder that is empty. A NO is an error of the folder: it stays. */
+int target_folder_delete(struct target *target, const char *name, struct err *err);
 
 /* APPEND, streamed: imap_append_*() work on what this returns. NULL: the guard said no, or the session is dead. */
 struct imap_append *target_append_begin(struct target *target, const char *name, struct err *err);

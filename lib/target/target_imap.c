@@ -71,6 +71,11 @@ int target_list(struct target *target, struct err *err)
     return 0;
 }
 
+const struct imap_list *target_folders(const struct target *target)
+{
+    return &target->list;
+}
+
 const struct imap_list_entry *target_folder_find(const struct target *target, const char *name)
 {
     for (size_t i = 0; i < target->list.count; i++)
@@ -153,6 +158,25 @@ static int open_folder(struct target *target, const char *name, bool writable,
 out:
     free(wire);
     return result == 0 ? 0 : blame(err);
+}
+
+/* Not while it is open: there are servers that refuse it then. UNSELECT is an extension, and CLOSE would expunge. */
+int target_folder_delete(struct target *target, const char *name, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    char *wire = wire_name(target, name, err);
+    int result = wire ? 0 : -1;
+    if (result == 0 && target->open_name && str_equal(target->open_name, name) && !str_equal(name, "INBOX"))
+        result = open_folder(target, "INBOX", false, &status, err);
+    if (result == 0)
+        result = may_change(target, err);
+    if (result == 0)
+        result = imap_session_delete(target->session, wire, err);
+    imap_folder_status_fini(&status);
+    free(wire);
+    if (result != 0)
+        return blame(err);
+    return target_list(target, err);
 }
 
 /* ---- messages ---- */
@@ -410,40 +434,77 @@ static int send_expunge(struct target *target, const uint32_t *uids, size_t coun
     return CRASH_AFTER(EXPUNGE_ANSWERED, wait_for(target, &answer, err));
 }
 
-/* EXPUNGE removes all that is \Deleted: is anything of that not ours? (I5) */
-static int others_are_deleted(struct target *target, const uint32_t *uids, size_t count, bool *others_out,
-                              struct err *err)
+/* What else is marked: those to be unmarked meanwhile, and whether any is a stranger's (I5), or may be: a listing that does
+ * not name every message proves nothing. */
+struct others {
+    struct imap_uids spared;
+    bool strangers;
+};
+
+static int find_others(struct target *target, const struct target_removal *removal, struct others *others,
+                       struct err *err)
 {
     struct imap_messages messages = {0};
     int result = imap_messages_fetch(target->session, "1:*", "FLAGS", "", &messages, err);
-    *others_out = false;
-    for (size_t i = 0; i < messages.count; i++)
-        if ((messages.items[i].flags.system & IMAP_FLAG_DELETED) &&
-            !imap_uids_has(uids, count, messages.items[i].uid))
-            *others_out = true;
+    for (size_t i = 0; i < messages.count; i++) {
+        const struct imap_message *message = &messages.items[i];
+        if (!(message->flags.system & IMAP_FLAG_DELETED) ||
+            imap_uids_has(removal->uids, removal->count, message->uid))
+            continue;
+        if (imap_uids_has(removal->spared, removal->spared_count, message->uid))
+            imap_uids_add(&others->spared, message->uid);
+        else
+            others->strangers = true;
+    }
+    if (messages.count != imap_session_exists(target->session))
+        others->strangers = true;
     imap_messages_fini(&messages);
     return result == 0 ? 0 : blame(err);
 }
 
-int target_remove(struct target *target, const char *name, const uint32_t *uids, size_t count,
-                  bool *removed_out, struct err *err)
+static int mark_deleted(struct target *target, const uint32_t *uids, size_t count, const char *item,
+                        struct err *err)
 {
-    struct imap_flags deleted = {.system = IMAP_FLAG_DELETED};
-    struct imap_folder_status status = {0};
-    bool others = false;
-    *removed_out = false;
+    const struct imap_flags deleted = {.system = IMAP_FLAG_DELETED};
     if (count == 0)
         return 0;
-    if (open_folder(target, name, true, &status, err) != 0)
+    return may_change(target, err) != 0 ? -1 : send_store(target, uids, count, item, &deleted, err);
+}
+
+/* The caller's record must say before that the folder's flags are in doubt: we may die before they are set again. */
+static int expunge_all_marked(struct target *target, const struct target_removal *removal, bool *removed_out,
+                              struct err *err)
+{
+    struct others others = {0};
+    int result = find_others(target, removal, &others, err);
+    if (result != 0 || others.strangers)
+        goto out;
+    result = -1;
+    if (mark_deleted(target, others.spared.items, others.spared.count, "-FLAGS.SILENT", err) != 0 ||
+        may_change(target, err) != 0 || send_expunge(target, NULL, 0, err) != 0)
+        goto out;
+    result = mark_deleted(target, others.spared.items, others.spared.count, "+FLAGS.SILENT", err);
+    *removed_out = true;
+out:
+    imap_uids_fini(&others.spared);
+    return result;
+}
+
+int target_remove(struct target *target, const struct target_removal *removal, bool *removed_out,
+                  struct err *err)
+{
+    struct imap_folder_status status = {0};
+    *removed_out = false;
+    if (removal->count == 0)
+        return 0;
+    if (open_folder(target, removal->name, true, &status, err) != 0)
         return -1;
     imap_folder_status_fini(&status);
-    if (may_change(target, err) != 0 || send_store(target, uids, count, "+FLAGS.SILENT", &deleted, err) != 0)
+    if (mark_deleted(target, removal->uids, removal->count, "+FLAGS.SILENT", err) != 0)
         return -1;
-    if (!target_has(target, IMAP_CAP_UIDPLUS) && others_are_deleted(target, uids, count, &others, err) != 0)
-        return -1;
-    if (others)
-        return 0;
-    if (may_change(target, err) != 0 || send_expunge(target, uids, count, err) != 0)
+    if (!target_has(target, IMAP_CAP_UIDPLUS))
+        return expunge_all_marked(target, removal, removed_out, err);
+    if (may_change(target, err) != 0 || send_expunge(target, removal->uids, removal->count, err) != 0)
         return -1;
     *removed_out = true;
     return 0;

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, delete, folders, free_port,
+from mirrored import (Changes, Mirrored, Options, assert_equal, change, changing_commands, folders, free_port,
                       listeners, message_files, read_mailbox, sessions_at_once, shown, site)
 from standin.dovecot import Dovecot
 from standin.imap4d import Imap4d
@@ -207,24 +207,6 @@ def test_a_name_that_the_other_side_cannot_hold(world):
     assert set(theirs) == {INBOX, ("v1_2e2",), ("v1", "2")}
     assert [message.digest for message in theirs[("v1_2e2",)]] == [message.digest for message in ours[("v1.2",)]]
     assert [message.digest for message in theirs[("v1", "2")]] == [message.digest for message in ours[("v1", "2")]]
-    quiet_pass(product, [(mailbox, "dr")], world.maildir, world.mdbox)
-
-
-def test_deletions_on_production_are_counted_and_left_alone(world):
-    product, mailbox = world.product, "4724"
-    world.maildir.fill(mailbox, {INBOX: [world.tiny() for _ in range(5)], ("Trash",): [world.tiny()]})
-    product.add("dr", mailbox)
-    product.sync(mailbox)
-    changes = Changes(world.mdbox)
-    delete(world.maildir, mailbox, "INBOX", "2,4")
-    folders(world.maildir, mailbox, ("delete", "Trash"))
-    product.wait_mirror(lambda mirror: mirror["messages"]["gone"] == 2 and mirror["gone_folders"] == 1, mailbox)
-    world.maildir.deliver(mailbox, "INBOX", world.tiny())
-    product.sync(mailbox)
-    assert changes.now() == [(mailbox, "save")]
-    counted = product.counted(mailbox)
-    assert (counted["source"], counted["target"], counted["gone"], counted["foreign"]) == (4, 6, 2, 0)
-    assert len(read_mailbox(world.mdbox.endpoint(), mailbox)[("Trash",)]) == 1
     quiet_pass(product, [(mailbox, "dr")], world.maildir, world.mdbox)
 
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "imap/imap_session.h"
+#include "store/store_breaker.h"
 #include "store/store_site.h"
 
 #include <setjmp.h>
@@ -39,7 +40,7 @@ static struct {
     const char *refuses; /* mailbox, or "*" */
     bool down, mute_logout, row_lost, site_stops;
     /* what came of it */
-    size_t asked, started, released_clean, released_unclean, renewed, freed, cut;
+    size_t asked, started, released_clean, released_unclean, renewed, freed, cut, met;
     uint64_t versions[8];
     struct {
         char mailbox[65];
@@ -71,6 +72,19 @@ int store_site_login_result(struct store *store, const struct store_login_result
     play.results[play.result_count].accepted = result->accepted;
     play.results[play.result_count++].refused = result->refused;
     *stopped_out = play.site_stops && result->refused;
+    return 0;
+}
+
+int store_breaker_meet(struct store *store, const char *site,
+                       const struct store_breaker_fingerprint *fingerprint, bool *tripped_out,
+                       struct err *err)
+{
+    (void)store;
+    (void)site;
+    (void)err;
+    assert_string_equal(fingerprint->words, "greeting");
+    play.met++;
+    *tripped_out = false;
     return 0;
 }
 
@@ -144,6 +158,13 @@ const char *imap_session_server_words(const struct imap_session *session)
 {
     (void)session;
     return "greeting";
+}
+
+bool imap_session_key_digest(const struct imap_session *session, uint8_t digest_out[DIGEST_BYTES])
+{
+    (void)session;
+    (void)digest_out;
+    return false;
 }
 
 void imap_session_free(struct imap_session *session)

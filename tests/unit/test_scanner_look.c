@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "scanner/scan_compare.h"
 #include "scanner/scan_look.h"
+#include "store/store_breaker.h"
 #include "store/store_mirror.h"
 
 #include <setjmp.h>
@@ -51,6 +52,7 @@ static struct {
     struct imap_handlers handlers;
     void *context;
     bool command_open, command_is_fetch;
+    size_t signs;
 } play;
 
 struct access_session *access_session_start(struct access *access, const struct config_site *site,
@@ -189,6 +191,19 @@ int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority
     (void)err;
     play.wanted[play.wanted_count].mirror_id = mirror_id;
     play.wanted[play.wanted_count++].priority = priority;
+    return 0;
+}
+
+int store_breaker_sign(struct store *store, const char *site, enum store_sign sign, uint64_t mailbox_id,
+                       bool *tripped_out, struct err *err)
+{
+    (void)store;
+    (void)site;
+    (void)mailbox_id;
+    (void)err;
+    assert_int_equal(sign, STORE_SIGN_LISTS_NOTHING);
+    play.signs++;
+    *tripped_out = false;
     return 0;
 }
 
@@ -446,6 +461,17 @@ static void test_empty_list_proves_nothing(void **state)
     mark(1, "INBOX", 1, 2, 30);
     assert_int_equal(run(NULL, NULL), SCAN_LOOK_FAILED);
     assert_int_equal(play.wanted_count + play.proven_count, 0);
+    assert_int_equal(play.signs, 1);
+}
+
+/* It never showed anything. */
+static void test_empty_list_of_an_empty_mailbox_is_no_sign(void **state)
+{
+    (void)state;
+    mark(1, NULL, 0, 0, 0);
+    mark(1, "INBOX", 0, 2, 30);
+    assert_int_equal(run(NULL, NULL), SCAN_LOOK_FAILED);
+    assert_int_equal(play.signs, 0);
 }
 
 static void test_asked_raises_also_what_is_equal(void **state)
@@ -572,6 +598,7 @@ int main(void)
         TEST(test_refused_folder_leaves_the_mirror_unproven),
         TEST(test_folder_without_status_is_not_gone),
         TEST(test_empty_list_proves_nothing),
+        TEST(test_empty_list_of_an_empty_mailbox_is_no_sign),
         TEST(test_asked_raises_also_what_is_equal),
         TEST(test_full_look_is_not_put_off_by_news),
         TEST(test_dead_kept_session_is_no_error),

@@ -1,0 +1,87 @@
+/*
+ * Expunge; see the header. Runs in the copier. Whatever it dies of, the same again finds gone what is gone.
+ */
+#include "copier/expunge.h"
+
+#include <stdlib.h>
+
+/* A batch keeps one answer of the target, and what is lost by a kill, small. */
+enum { BATCH = 500 };
+
+void expunge_result_fini(struct expunge_result *result)
+{
+    imap_uids_fini(&result->gone);
+    imap_uids_fini(&result->strangers);
+}
+
+/* Targets that keep dates or sizes of their own have them on record as altered. */
+static bool is_as_recorded(const struct expunge_copy *copy, const struct target_message *there)
+{
+    return there->size_bytes == copy->size_bytes &&
+           (copy->altered || there->internal_date == copy->internal_date);
+}
+
+static int look(struct turn *turn, const struct expunge_request *request, size_t first, size_t count,
+                struct target_messages *there, struct err *err)
+{
+    uint32_t uids[BATCH];
+    for (size_t i = 0; i < count; i++)
+        uids[i] = request->copies[first + i].target_uid;
+    return target_folder_fetch(turn->target, request->folder, uids, count, there, err);
+}
+
+/* Of a batch: those to be removed; the others are sorted into the result. */
+static void sort_out(const struct expunge_request *request, size_t first, size_t count,
+                     const struct target_messages *there, struct imap_uids *ours,
+                     struct expunge_result *result)
+{
+    for (size_t i = first; i < first + count; i++) {
+        const struct expunge_copy *copy = &request->copies[i];
+        const struct target_message *found = target_messages_find(there, copy->target_uid);
+        imap_uids_add(!found                        ? &result->gone
+                      : is_as_recorded(copy, found) ? ours
+                                                    : &result->strangers,
+                      copy->target_uid);
+    }
+}
+
+static int remove_batch(struct turn *turn, const struct expunge_request *request, size_t first, size_t count,
+                        struct expunge_result *result, struct err *err)
+{
+    struct target_messages there = {0};
+    struct imap_uids ours = {0};
+    bool removed = true;
+    int status = look(turn, request, first, count, &there, err);
+    if (status != 0)
+        goto out;
+    sort_out(request, first, count, &there, &ours, result);
+    if (ours.count > 0)
+        status = target_remove(turn->target,
+                               &(struct target_removal){.name = request->folder,
+                                                        .uids = ours.items,
+                                                        .count = ours.count,
+                                                        .spared = request->spared,
+                                                        .spared_count = request->spared_count},
+                               &removed, err);
+    for (size_t i = 0; i < ours.count && status == 0 && removed; i++)
+        imap_uids_add(&result->gone, ours.items[i]);
+    result->removed += status == 0 && removed ? (uint32_t)ours.count : 0;
+    result->waiting |= !removed;
+out:
+    imap_uids_fini(&ours);
+    target_messages_fini(&there);
+    return status;
+}
+
+int expunge_copies(struct turn *turn, const struct expunge_request *request,
+                   struct expunge_result *result_out, struct err *err)
+{
+    int status = 0;
+    *result_out = (struct expunge_result){0};
+    for (size_t first = 0; first < request->count && status == 0 && !result_out->waiting; first += BATCH) {
+        size_t count = request->count - first < BATCH ? request->count - first : BATCH;
+        status = remove_batch(turn, request, first, count, result_out, err);
+    }
+    imap_uids_sort(&result_out->gone);
+    return status;
+}

@@ -1,0 +1,212 @@
+/*
+ * The breaker; see the header. Each function that may trip it locks the site's row first, so that two workers that see
+ * the same sign make one plan.
+ */
+#include "store/store_breaker.h"
+
+#include "base/str.h"
+#include "store/store_brake.h"
+#include "store/store_query.h"
+#include "store/store_tx.h"
+
+#include <stdio.h>
+
+enum { WINDOW_MINUTES = 60, REASON_BYTES = 800 };
+
+struct tripping {
+    const char *site, *reason;
+    const struct store_breaker_fingerprint *fingerprint; /* may be NULL */
+    enum store_sign sign;
+    uint64_t mailbox_id;
+    uint32_t site_id;
+    bool tripped; /* out: just now */
+};
+
+static int lock_site(struct store *store, struct tripping *tripping, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err, "SELECT site_id FROM site WHERE name = ? FOR UPDATE",
+                                           bind_text(tripping->site));
+    tripping->tripped = false;
+    tripping->site_id = query && store_query_next(query) ? store_query_u32(query) : 0;
+    if (store_query_end(query, err))
+        return -1;
+    if (tripping->site_id)
+        return 0;
+    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: site '%s' is not recorded", tripping->site);
+}
+
+#define TRIPPED "kind = 'site' AND state IN ('held', 'refused')"
+
+int store_breaker_is_tripped(struct store *store, const char *site, bool *tripped_out, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT EXISTS (SELECT 1 FROM plan WHERE site_id = (SELECT site_id FROM site WHERE name = ?) "
+        "AND " TRIPPED ")",
+        bind_text(site));
+    *tripped_out = query && store_query_next(query) && store_query_bool(query);
+    return store_query_end(query, err);
+}
+
+static int is_open(struct store *store, uint32_t site_id, bool *open_out, struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err, "SELECT EXISTS (SELECT 1 FROM plan WHERE site_id = ? AND " TRIPPED ")",
+                   bind_u64(site_id));
+    *open_out = query && store_query_next(query) && store_query_bool(query);
+    return store_query_end(query, err);
+}
+
+static int trip(struct store *store, struct tripping *tripping, struct err *err)
+{
+    const struct store_breaker_fingerprint *fingerprint = tripping->fingerprint;
+    bool open = false;
+    if (is_open(store, tripping->site_id, &open, err))
+        return -1;
+    if (open)
+        return 0;
+    tripping->tripped = true;
+    return STORE_EXEC(
+               store, err,
+               "INSERT INTO plan (kind, site_id, reason, fingerprint, words, made_at) "
+               "VALUES ('site', ?, ?, ?, ?, UTC_TIMESTAMP(6))",
+               bind_u64(tripping->site_id), bind_cut(tripping->reason, REASON_BYTES),
+               bind_bytes_if(fingerprint != NULL, fingerprint ? fingerprint->digest : NULL, DIGEST_BYTES),
+               bind_cut(fingerprint ? fingerprint->words : "", REASON_BYTES)) < 0
+               ? -1
+               : 0;
+}
+
+static int trip_body(struct store *store, void *context, struct err *err)
+{
+    struct tripping *tripping = context;
+    return lock_site(store, tripping, err) || trip(store, tripping, err) ? -1 : 0;
+}
+
+static int run(struct store *store, store_tx_body *body, struct tripping *tripping, bool *tripped_out,
+               struct err *err)
+{
+    int result = store_tx_run(store, body, tripping, err);
+    *tripped_out = result == 0 && tripping->tripped;
+    return result;
+}
+
+int store_breaker_trip(struct store *store, const char *site, const char *reason, bool *tripped_out,
+                       struct err *err)
+{
+    struct tripping tripping = {.site = site, .reason = reason};
+    return run(store, trip_body, &tripping, tripped_out, err);
+}
+
+/* ---- signs ---- */
+
+static const char *sign_word(enum store_sign sign)
+{
+    return sign == STORE_SIGN_UIDVALIDITY ? "uidvalidity" : "lists_nothing";
+}
+
+static int count_signs(struct store *store, const struct tripping *tripping, uint32_t *signs_out,
+                       uint32_t *mailboxes_out, struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT (SELECT COUNT(*) FROM sign WHERE site_id = ? AND kind = ? AND seen_at > "
+                   "UTC_TIMESTAMP(6) - INTERVAL ? MINUTE), (SELECT COUNT(*) FROM look WHERE site_id = ?)",
+                   bind_u64(tripping->site_id), bind_text(sign_word(tripping->sign)),
+                   bind_u64(WINDOW_MINUTES), bind_u64(tripping->site_id));
+    bool there = query && store_query_next(query);
+    *signs_out = there ? store_query_u32(query) : 0;
+    *mailboxes_out = there ? store_query_u32(query) : 0;
+    return store_query_end(query, err);
+}
+
+static int sign_body(struct store *store, void *context, struct err *err)
+{
+    struct tripping *tripping = context;
+    char reason[REASON_BYTES];
+    uint32_t signs, mailboxes;
+    if (lock_site(store, tripping, err) ||
+        STORE_EXEC(
+            store, err,
+            "REPLACE INTO sign (site_id, kind, mailbox_id, seen_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))",
+            bind_u64(tripping->site_id), bind_text(sign_word(tripping->sign)),
+            bind_u64(tripping->mailbox_id)) < 0 ||
+        count_signs(store, tripping, &signs, &mailboxes, err))
+        return -1;
+    if (!store_brake_are_many(signs, mailboxes))
+        return 0;
+    snprintf(reason, sizeof(reason), "%u of %u mailboxes %s within %d minutes", signs, mailboxes,
+             tripping->sign == STORE_SIGN_UIDVALIDITY ? "had their folders made anew (UIDVALIDITY changed)"
+                                                      : "suddenly showed nothing",
+             WINDOW_MINUTES);
+    tripping->reason = reason;
+    return trip(store, tripping, err);
+}
+
+int store_breaker_sign(struct store *store, const char *site, enum store_sign sign, uint64_t mailbox_id,
+                       bool *tripped_out, struct err *err)
+{
+    struct tripping tripping = {.site = site, .sign = sign, .mailbox_id = mailbox_id};
+    return run(store, sign_body, &tripping, tripped_out, err);
+}
+
+/* ---- fingerprints ---- */
+
+static int find_known(struct store *store, const struct tripping *tripping, bool *any_out, bool *known_out,
+                      struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT COUNT(*), COALESCE(SUM(fingerprint = ?), 0) FROM site_fingerprint WHERE site_id = ?",
+        bind_bytes(tripping->fingerprint->digest, DIGEST_BYTES), bind_u64(tripping->site_id));
+    bool there = query && store_query_next(query);
+    *any_out = there && store_query_u64(query) > 0;
+    *known_out = there && store_query_u64(query) > 0;
+    return store_query_end(query, err);
+}
+
+static int learn(struct store *store, const struct tripping *tripping, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "INSERT INTO site_fingerprint (site_id, fingerprint, words, accepted_at) "
+                      "VALUES (?, ?, ?, UTC_TIMESTAMP(6))",
+                      bind_u64(tripping->site_id), bind_bytes(tripping->fingerprint->digest, DIGEST_BYTES),
+                      bind_cut(tripping->fingerprint->words, REASON_BYTES)) < 0
+               ? -1
+               : 0;
+}
+
+/* A person refused the stranger, and now the one that is known answers. */
+static int end_refused(struct store *store, const struct tripping *tripping, struct err *err)
+{
+    return STORE_EXEC(
+               store, err,
+               "UPDATE plan SET state = 'dissolved', ended_at = UTC_TIMESTAMP(6) WHERE site_id = ? AND "
+               "kind = 'site' AND state = 'refused' AND fingerprint IS NOT NULL",
+               bind_u64(tripping->site_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int meet_body(struct store *store, void *context, struct err *err)
+{
+    struct tripping *tripping = context;
+    bool any, known;
+    if (lock_site(store, tripping, err) || find_known(store, tripping, &any, &known, err))
+        return -1;
+    if (known)
+        return end_refused(store, tripping, err);
+    return any ? trip(store, tripping, err) : learn(store, tripping, err);
+}
+
+int store_breaker_meet(struct store *store, const char *site,
+                       const struct store_breaker_fingerprint *fingerprint, bool *tripped_out,
+                       struct err *err)
+{
+    struct tripping tripping = {
+        .site = site,
+        .fingerprint = fingerprint,
+        .reason =
+            "another server answers at its address than before (greeting, ID or key of the certificate)"};
+    return run(store, meet_body, &tripping, tripped_out, err);
+}
