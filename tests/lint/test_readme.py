@@ -46,7 +46,7 @@ def test_the_first_site_is_accepted(tmp_path):
 
 def test_commands():
     """Each command of mirrorctl's help stands in README's table."""
-    commands = re.findall(r"^  (mailbox \w+|\w+)\b", said_by("mirrorctl", "--help").split("Options")[0], re.M)
+    commands = re.findall(r"^  ((?:mailbox|held) \w+|\w+)\b", said_by("mirrorctl", "--help").split("Options")[0], re.M)
     table = "\n".join(re.findall(r"^\| `mirrorctl .*", readme(), re.M))
     assert len(commands) > 8
     tree.complain([command for command in commands if not re.search(rf"\b{command.split()[-1]}\b", table)],
