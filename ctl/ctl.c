@@ -39,6 +39,26 @@ void ctl_say(const char *format, ...)
     va_end(args);
 }
 
+void ctl_say_wrapped(const struct ctl *ctl, const char *title, const char *text)
+{
+    enum { INDENT = 12, LEAST = 30 };
+    size_t width = ctl->width > INDENT + LEAST ? ctl->width - INDENT : 0;
+    bool first = true;
+    while (*text) {
+        size_t len = strlen(text), take = len;
+        if (width > 0 && len > width) {
+            take = width;
+            while (take > width / 2 && text[take] != ' ')
+                take--;
+            if (text[take] != ' ') /* one long word */
+                take += strcspn(text + take, " ");
+        }
+        ctl_say("%-*s%.*s", INDENT, first ? title : "", (int)take, text);
+        text += take + strspn(text + take, " ");
+        first = false;
+    }
+}
+
 void ctl_complain(const char *format, ...)
 {
     va_list args;
@@ -116,7 +136,7 @@ static enum ctl_exit exit_for(long status)
 {
     if (status == 401 || status == 403 || status == 421 || status >= 500)
         return CTL_UNREACHABLE;
-    return status == 404 ? CTL_NOT_WELL : CTL_USAGE;
+    return status == 404 || status == 409 ? CTL_NOT_WELL : CTL_USAGE;
 }
 
 static void tell_problem(const struct ctl *ctl, long status, const cJSON *problem)

@@ -40,6 +40,8 @@ void ctl_print_json(const cJSON *document);
 void ctl_print_table(const struct ctl *ctl, const struct ctl_table *table);
 /* One line on stdout; control characters of what came from elsewhere become '?'. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Text in lines of the terminal's width, the first behind a title, the others below it. */
+void ctl_say_wrapped(const struct ctl *ctl, const char *title, const char *text);
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Members, with a default where one is missing or of another type. */

@@ -82,6 +82,16 @@ static int wrong_option(const char *name, char error[CTL_ERROR_BYTES])
     return -1;
 }
 
+/* What may follow the first word of a command of two; NULL: it is none. */
+static const char *second_word_of(const char *first)
+{
+    if (strcmp(first, "mailbox") == 0)
+        return "say what to do with mailboxes: add, remove, list, show or import";
+    if (strcmp(first, "held") == 0)
+        return "say what to do with held deletions: list, show, allow or refuse";
+    return NULL;
+}
+
 static int wrong_command(const struct ctl_command *commands, const char **words, size_t count,
                          char error[CTL_ERROR_BYTES])
 {
@@ -97,12 +107,13 @@ static int wrong_command(const struct ctl_command *commands, const char **words,
             nearest = command->name;
         }
     }
-    bool two = count > 1 && strcmp(words[0], "mailbox") == 0;
+    const char *what_to_do = second_word_of(words[0]);
+    bool two = count > 1 && what_to_do;
     snprintf(error, CTL_ERROR_BYTES, "there is no command '%.*s'", 2 * MAX_NAME, two ? both : words[0]);
     if (nearest && is_near(best, nearest))
         suggest(error, nearest);
-    else if (strcmp(words[0], "mailbox") == 0)
-        snprintf(error, CTL_ERROR_BYTES, "say what to do with mailboxes: add, remove, list, show or import");
+    else if (what_to_do)
+        snprintf(error, CTL_ERROR_BYTES, "%s", what_to_do);
     return -1;
 }
 
@@ -229,6 +240,15 @@ static int check_options(struct ctl_args *args, char error[CTL_ERROR_BYTES])
     return 0;
 }
 
+/* What only the command itself knows. */
+static int check_together(const struct ctl_args *args, char error[CTL_ERROR_BYTES])
+{
+    const char *wrong = args->command->check ? args->command->check(args) : NULL;
+    if (wrong)
+        snprintf(error, CTL_ERROR_BYTES, "%s: %s", args->command->name, wrong);
+    return wrong ? -1 : 0;
+}
+
 static int check_place(const struct ctl_args *args, char error[CTL_ERROR_BYTES])
 {
     const char *wrong = NULL;
@@ -258,7 +278,8 @@ int ctl_args_parse(const struct ctl_command *commands, int argc, char **argv, co
         return only_text ? 0 : -1;
     if (only_text)
         return 0;
-    if (check_words(args_out, error) < 0 || check_options(args_out, error) < 0)
+    if (check_words(args_out, error) < 0 || check_options(args_out, error) < 0 ||
+        check_together(args_out, error) < 0)
         return -1;
     return check_place(args_out, error);
 }

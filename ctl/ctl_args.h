@@ -30,6 +30,9 @@ enum { CTL_MAX_ROUTES = 64, CTL_ERROR_BYTES = 512 };
     X(WAIT, "--wait", NULL, "wait until all is done, or a person is needed")                                 \
     X(TIMEOUT, "--timeout", "SECONDS", "with --wait: not longer than this")                                  \
     X(DEEP, "--deep", NULL, "read all messages back and compare the bytes")                                  \
+    X(MAILBOX, "--mailbox", "NUMBER", "of this mailbox")                                                     \
+    X(ALL, "--all", NULL, "those that were decided, too")                                                    \
+    X(UP_TO, "--up-to", "PLAN", "with --route: all that were held up to this one, the last that you saw")    \
     X(REASON, "--reason", "TEXT", "why, for the record")
 
 enum ctl_option {
@@ -50,6 +53,8 @@ struct ctl_command {
     const char *help;
     size_t min_words, max_words;
     unsigned options; /* bits of its own options; the common ones always hold */
+    const char *(*check)(
+        const struct ctl_args *args); /* what is wrong with its words and options together; NULL: nothing */
     enum ctl_exit (*run)(struct ctl *ctl, const struct ctl_args *args);
 };
 

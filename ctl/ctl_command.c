@@ -3,6 +3,8 @@
  */
 #include "ctl/ctl_command.h"
 
+#include "ctl/ctl_decide.h"
+#include "ctl/ctl_held.h"
 #include "ctl/ctl_mailbox.h"
 #include "ctl/ctl_status.h"
 #include "ctl/ctl_sync.h"
@@ -12,22 +14,31 @@
 #define MANY ((size_t)-1)
 
 const struct ctl_command ctl_command_table[] = {
-    {"status", "", "sites, routes, workers, and how every mirror is", 0, 0, CTL_BIT(ROUTE), ctl_status_show},
-    {"why", "MAILBOX", "why its mirrors are as they are, and what to do", 1, 1, 0, ctl_status_why},
+    {"status", "", "sites, routes, workers, and how every mirror is", 0, 0, CTL_BIT(ROUTE), NULL,
+     ctl_status_show},
+    {"why", "MAILBOX", "why its mirrors are as they are, and what to do", 1, 1, 0, NULL, ctl_status_why},
     {"mailbox add", "NUMBER", "subscribe a mailbox, or change it", 1, 1,
-     CTL_BIT(NAME) | CTL_BIT(COS) | CTL_BIT(PRIORITY) | CTL_BIT(ROUTE), ctl_mailbox_add},
+     CTL_BIT(NAME) | CTL_BIT(COS) | CTL_BIT(PRIORITY) | CTL_BIT(ROUTE), NULL, ctl_mailbox_add},
     {"mailbox remove", "NUMBER", "end the subscription; copies on the targets stay unless asked", 1, 1,
-     CTL_BIT(WITH_COPIES) | CTL_BIT(YES), ctl_mailbox_remove},
-    {"mailbox list", "", "what is subscribed", 0, 0, CTL_BIT(ROUTE), ctl_mailbox_list},
-    {"mailbox show", "NUMBER", "one mailbox with its mirrors and folders", 1, 1, 0, ctl_mailbox_show},
+     CTL_BIT(WITH_COPIES) | CTL_BIT(YES), NULL, ctl_mailbox_remove},
+    {"mailbox list", "", "what is subscribed", 0, 0, CTL_BIT(ROUTE), NULL, ctl_mailbox_list},
+    {"mailbox show", "NUMBER", "one mailbox with its mirrors and folders", 1, 1, 0, NULL, ctl_mailbox_show},
     {"mailbox import", "FILE.csv|-", "subscribe many: columns mailbox,name,cos,priority,routes", 1, 1, 0,
-     ctl_mailbox_import},
+     NULL, ctl_mailbox_import},
     {"sync", "[MAILBOX…]", "look at production now, and mirror what is new", 0, MANY,
-     CTL_BIT(WAIT) | CTL_BIT(TIMEOUT), ctl_sync_now},
+     CTL_BIT(WAIT) | CTL_BIT(TIMEOUT), NULL, ctl_sync_now},
     {"verify", "[MAILBOX…]", "list both sides and compare them", 0, MANY,
-     CTL_BIT(DEEP) | CTL_BIT(WAIT) | CTL_BIT(TIMEOUT), ctl_sync_verify},
-    {"pause", "ROUTE", "stop mirroring on a route", 1, 1, CTL_BIT(REASON), ctl_sync_pause},
-    {"resume", "ROUTE", "go on mirroring on it", 1, 1, CTL_BIT(REASON), ctl_sync_resume},
+     CTL_BIT(DEEP) | CTL_BIT(WAIT) | CTL_BIT(TIMEOUT), NULL, ctl_sync_verify},
+    {"pause", "ROUTE", "stop mirroring on a route", 1, 1, CTL_BIT(REASON), NULL, ctl_sync_pause},
+    {"resume", "ROUTE", "go on mirroring on it", 1, 1, CTL_BIT(REASON), NULL, ctl_sync_resume},
+    {"held list", "", "deletions that wait for a person, and why", 0, 0,
+     CTL_BIT(ROUTE) | CTL_BIT(MAILBOX) | CTL_BIT(ALL), NULL, ctl_held_list},
+    {"held show", "PLAN", "one of them: its messages, what allow and what refuse will do", 1, 1, 0,
+     ctl_held_check, ctl_held_show},
+    {"held allow", "[PLAN…]", "let them be removed, after one more look; or --route with --up-to", 0, MANY,
+     CTL_BIT(ROUTE) | CTL_BIT(UP_TO) | CTL_BIT(REASON), ctl_decide_check, ctl_decide_allow},
+    {"held refuse", "[PLAN…]", "keep them on the backup for good; or --route with --up-to", 0, MANY,
+     CTL_BIT(ROUTE) | CTL_BIT(UP_TO) | CTL_BIT(REASON), ctl_decide_check, ctl_decide_refuse},
     {0},
 };
 

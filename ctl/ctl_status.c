@@ -11,6 +11,30 @@
 
 /* ---- status ---- */
 
+/* What a person must know first: whose deletions are stopped, and what is held. */
+static void show_held(const struct ctl *ctl, const cJSON *held)
+{
+    const cJSON *breaker, *breakers = cJSON_GetObjectItemCaseSensitive(held, "breakers");
+    double plans = ctl_number(held, "plans", 0), messages = ctl_number(held, "messages", 0);
+    char since[16], *text;
+    cJSON_ArrayForEach (breaker, breakers) {
+        text = str_format(
+            "deletions and overwriting on all routes from %s, for %s: %s (mirrorctl held show %.0f)",
+            ctl_text(breaker, "site"), ctl_age(ctl_number(breaker, "made_age_seconds", -1), since),
+            ctl_text(breaker, "reason"), ctl_number(breaker, "id", 0));
+        ctl_say_wrapped(ctl, "STOPPED", text);
+        free(text);
+    }
+    if (plans > 0) {
+        text = str_format("%.0f message%s in %.0f plan%s: a person must decide (mirrorctl held list)",
+                          messages, messages > 1 ? "s" : "", plans, plans > 1 ? "s" : "");
+        ctl_say_wrapped(ctl, "HELD", text);
+        free(text);
+    }
+    if (plans > 0 || cJSON_GetArraySize(breakers) > 0)
+        ctl_say("%s", "");
+}
+
 static void show_sites(const struct ctl *ctl, const cJSON *status)
 {
     static const char *const titles[] = {"SITE", "LOGIN", "SESSIONS", "LAST ERROR"};
@@ -121,6 +145,10 @@ static bool is_well(const cJSON *status)
     cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(status, "workers"))
         if (ctl_number(item, "alive", 0) < ctl_number(item, "configured", 0))
             return false;
+    const cJSON *held = cJSON_GetObjectItemCaseSensitive(status, "held");
+    if (ctl_number(held, "plans", 0) > 0 ||
+        cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(held, "breakers")) > 0)
+        return false;
     return ctl_number(mirrors, "well", 0) >= ctl_number(mirrors, "total", 0);
 }
 
@@ -138,6 +166,7 @@ enum ctl_exit ctl_status_show(struct ctl *ctl, const struct ctl_args *args)
     if (ctl->json) {
         ctl_print_json(status);
     } else {
+        show_held(ctl, cJSON_GetObjectItemCaseSensitive(status, "held"));
         show_sites(ctl, status);
         ctl_say("%s", "");
         show_routes(ctl, status);
@@ -152,27 +181,6 @@ enum ctl_exit ctl_status_show(struct ctl *ctl, const struct ctl_args *args)
 }
 
 /* ---- why ---- */
-
-/* Text in lines of the terminal's width, the first behind a title, the others below it. */
-static void say_wrapped(const struct ctl *ctl, const char *title, const char *text)
-{
-    enum { INDENT = 12, LEAST = 30 };
-    size_t width = ctl->width > INDENT + LEAST ? ctl->width - INDENT : 0;
-    bool first = true;
-    while (*text) {
-        size_t len = strlen(text), take = len;
-        if (width > 0 && len > width) {
-            take = width;
-            while (take > width / 2 && text[take] != ' ')
-                take--;
-            if (text[take] != ' ') /* one long word */
-                take += strcspn(text + take, " ");
-        }
-        ctl_say("%-*s%.*s", INDENT, first ? title : "", (int)take, text);
-        text += take + strspn(text + take, " ");
-        first = false;
-    }
-}
 
 static void say_messages(const struct ctl *ctl, const cJSON *messages)
 {
@@ -199,16 +207,16 @@ static void say_why(const struct ctl *ctl, const cJSON *mirror)
     const cJSON *item;
     ctl_say("%s -> %s (route %s): %s", ctl_text(mirror, "from"), ctl_text(mirror, "to"),
             ctl_text(mirror, "route"), ctl_text(mirror, "state"));
-    say_wrapped(ctl, "What", ctl_text(mirror, "what"));
-    say_wrapped(ctl, "Since", ctl_text(mirror, "since"));
-    say_wrapped(ctl, "Whose fault", ctl_text(mirror, "whose"));
-    say_wrapped(ctl, "What to do", ctl_text(mirror, "todo"));
-    say_wrapped(ctl, "Next try", ctl_text(mirror, "next"));
+    ctl_say_wrapped(ctl, "What", ctl_text(mirror, "what"));
+    ctl_say_wrapped(ctl, "Since", ctl_text(mirror, "since"));
+    ctl_say_wrapped(ctl, "Whose fault", ctl_text(mirror, "whose"));
+    ctl_say_wrapped(ctl, "What to do", ctl_text(mirror, "todo"));
+    ctl_say_wrapped(ctl, "Next try", ctl_text(mirror, "next"));
     cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(mirror, "notes"))
-        say_wrapped(ctl, "Also", cJSON_IsString(item) ? item->valuestring : "");
+        ctl_say_wrapped(ctl, "Also", cJSON_IsString(item) ? item->valuestring : "");
     say_messages(ctl, cJSON_GetObjectItemCaseSensitive(mirror, "messages"));
     cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(mirror, "verify_report"))
-        say_wrapped(ctl, "Difference", cJSON_IsString(item) ? item->valuestring : "");
+        ctl_say_wrapped(ctl, "Difference", cJSON_IsString(item) ? item->valuestring : "");
     ctl_say("%s", "");
 }
 

@@ -26,7 +26,8 @@ def database():
 @pytest.fixture
 def api(database, workdir):
     served = Served(workdir, database).migrate().start()
-    served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM worker; UPDATE route SET paused = 0")
+    served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM worker; DELETE FROM plan; "
+               "DELETE FROM plan_message; UPDATE route SET paused = 0")
     yield served
     served.end()
 
@@ -239,6 +240,133 @@ def test_why(api):
     assert json.loads(api.ctl("why", "1001", "--json").stdout)["mirrors"][0]["state"] == "not equal"
     api.mirrored("1001", refused_keywords="''")
     assert api.ctl("why", "1001").returncode == 0
+
+
+# --- held -------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def plans(api):
+    """Two held on dr, one on branch."""
+    api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n1002\n")
+    api.mirrored("1001"), api.mirrored("1002")
+    return [api.held("1001", 31), api.held("1002", 2, kind="route"), api.held("1002", 1, route="branch")]
+
+
+def states(api):
+    return [row[0] for row in api.sql("SELECT state FROM plan ORDER BY plan_id")]
+
+
+def test_held_list(api, workers):
+    done = api.ctl("held", "list")
+    assert done.returncode == 0 and done.stdout == "Nothing is held.\n"
+    api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n1002\n")
+    api.mirrored("1001"), api.mirrored("1002")
+    assert api.ctl("status").returncode == 0
+    first, second, other = api.held("1001", 31), api.held("1002", 2), api.held("1002", 1, route="branch")
+    done = api.ctl("held", "list")
+    assert done.returncode == 1
+    row = done.stdout.splitlines()[1]
+    assert row.split()[:6] == [str(first), "held", "1001", "dr", "31", "5m"] and row.endswith(
+        "31 of 40 messages are gone from production: more than 20 and more than 50 %")
+    assert "All 2 that are held on route dr now (33 messages)" in done.stdout
+    assert f"mirrorctl held allow --route dr --up-to {second} --reason TEXT" in done.stdout
+    assert "--route branch" not in done.stdout, "one alone is named by its number"
+    assert len(api.ctl("held", "list", "--route", "branch").stdout.splitlines()) == 4
+    assert "--up-to" not in api.ctl("held", "list", "--mailbox", "1001").stdout
+    listed = json.loads(api.ctl("held", "list", "--json").stdout)["held"]
+    assert [plan["id"] for plan in listed] == [first, second, other]
+    status = api.ctl("status")
+    assert status.returncode == 1 and status.stdout.startswith("HELD        34 messages in 3 plans: a person must decide "
+                                                               "(mirrorctl held list)\n")
+    assert re.search(r"^1001 +dr +held +3 +3 ", status.stdout, re.M)
+    why = api.ctl("why", "1001")
+    assert why.returncode == 1 and "31 messages gone from production and held on dr, in plan" in why.stdout
+    assert f"mirrorctl held show {first}" in why.stdout
+
+
+def test_held_list_has_many_pages(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.sql("INSERT INTO plan (kind, site_id, route_id, mirror_id, mailbox, reason, messages, made_at) SELECT 'mailbox', "
+            "r.from_site_id, r.route_id, m.mirror_id, '1001', 'x', 1, UTC_TIMESTAMP(6) FROM mirror m JOIN route r ON "
+            "r.route_id = m.route_id, seq_1_to_1234")
+    assert len(json.loads(api.ctl("held", "list", "--json").stdout)["held"]) == 1234
+
+
+def test_held_show(api, plans):
+    done = api.ctl("held", "show", plans[0])
+    assert done.returncode == 1, "it waits for a person"
+    for words in (f"plan {plans[0]}: held", "31 messages of mailbox 1001 gone from production, and left on dr (route dr)",
+                  "31 of 40 messages are gone", "31: 31 open, 0 removed", "31 messages will be removed from dr",
+                  f"mirrorctl held allow {plans[0]} --reason TEXT", "31 messages will stay on dr for good",
+                  f"mirrorctl held refuse {plans[0]} --reason TEXT"):
+        assert words in done.stdout, done.stdout
+    assert re.search(r"^INBOX +21 +2026-03-03T08:14 +68001 +open$", done.stdout, re.M)
+    assert len(json.loads(api.ctl("held", "show", plans[0], "--json").stdout)["list"]) == 31
+    api.sql(f"INSERT INTO plan_message SELECT {plans[0]}, 900000 + seq, 'INBOX', 7, 100 + seq, 1772525645, 5, 'open' "
+            "FROM seq_1_to_1100")
+    assert len(json.loads(api.ctl("held", "show", plans[0], "--json").stdout)["list"]) == 1131
+    done = api.ctl("held", "show", "777")
+    assert done.returncode == 1 and "there is no plan 777" in done.stderr
+    api.ctl("held", "refuse", plans[0], "--reason", "a mistake")
+    done = api.ctl("held", "show", plans[0])
+    assert done.returncode == 0 and re.search(r"Decided +by token@127.0.0.1, \d+s ago: a mistake", done.stdout), done
+    assert "mirrorctl held allow" not in done.stdout
+
+
+def test_held_allow_and_refuse(api, plans):
+    done = api.ctl("held", "allow", plans[0], "--reason", "Jörg moved out")
+    assert done.returncode == 0, done
+    assert done.stdout == f"plan {plans[0]}: allowed, mailbox 1001 on route dr. It was allowed; a copier carries it out.\n"
+    assert states(api) == ["allowed", "held", "held"]
+    done = api.ctl("held", "refuse", plans[0], plans[1], "777", "--reason", "no")
+    assert done.returncode == 1 and states(api) == ["allowed", "refused", "held"]
+    assert f'plan {plans[0]} was allowed by token@127.0.0.1' in done.stderr and '"Jörg moved out"' in done.stderr
+    assert "there is no plan 777" in done.stderr and f"plan {plans[1]}: refused" in done.stdout
+    end = json.loads(api.ctl("held", "allow", plans[1], plans[2], "--reason", "x", "--json").stdout)
+    assert [plan["id"] for plan in end["decided"]] == [plans[2]]
+    assert [(plan["id"], plan["status"]) for plan in end["failed"]] == [(plans[1], 409)]
+    assert "Nothing is held" not in api.ctl("held", "list").stdout and api.ctl("held", "list").returncode == 0
+    done = api.ctl("held", "allow", plans[0], "--reason", "x" * 900)
+    assert done.returncode == 2 and "800" in done.stderr
+
+
+def test_what_came_after_the_list_is_not_decided_unseen(api, plans):
+    breaker, later = api.tripped(), api.held("1001", 9)
+    done = api.ctl("held", "allow", "--route", "dr", "--up-to", plans[1], "--reason", "all clean")
+    assert done.returncode == 0, done
+    assert states(api) == ["allowed", "allowed", "held", "held", "held"], "not those of branch, no breaker, none later"
+    done = api.ctl("held", "refuse", "--route", "dr", "--up-to", plans[1], "--reason", "again")
+    assert done.returncode == 1 and "nothing is held on route dr" in done.stderr
+    assert api.ctl("held", "refuse", "--route", "dr", "--up-to", later, "--reason", "again").returncode == 0
+    assert states(api) == ["allowed", "allowed", "held", "held", "refused"] and breaker
+
+
+def test_the_breaker(api, workers):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    api.mirrored("1001")
+    plan = api.tripped(words="Dovecot \x1b[2J, key 4f2a")
+    done = api.ctl("status")
+    assert done.returncode == 1 and re.match(
+        rf"STOPPED     deletions and overwriting on all routes from production, for 5m: another server answers .* "
+        rf"\(mirrorctl held show {plan}\)\n", done.stdout), done.stdout
+    done = api.ctl("held", "list", "--mailbox", "1001")
+    assert done.returncode == 1 and re.search(rf"^ *{plan} +held +all +all from production +- +5m", done.stdout, re.M)
+    done = api.ctl("held", "show", plan)
+    assert done.returncode == 1 and "It says now Dovecot" in done.stdout and "\033" not in done.stdout
+    assert "This is our production as it is now" in done.stdout and "everything stays stopped" in done.stdout
+    assert api.ctl("held", "refuse", plan, "--reason", "a stranger").returncode == 0
+    assert api.ctl("held", "list").returncode == 1 and api.ctl("status").returncode == 1, "it stays stopped"
+    done = api.ctl("held", "allow", plan, "--reason", "a new machine")
+    assert done.returncode == 0 and "It was allowed, and carried out" in done.stdout
+    assert api.ctl("held", "list").returncode == 0 and api.ctl("status").returncode == 0
+
+
+def test_held_fits_the_terminal(api, plans):
+    api.tripped()
+    for arguments in (("status",), ("held", "list"), ("held", "show", str(plans[0]))):
+        _, output = on_terminal(api, *arguments, columns=80)
+        longest = max(plain(output.decode()).splitlines(), key=len)
+        assert len(longest) <= 80, longest
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------

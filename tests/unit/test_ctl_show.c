@@ -2,6 +2,8 @@
  * What mirrorctl shows: tables that fit, progress, and when waiting is over.
  */
 #include "base/str.h"
+#include "ctl/ctl.h"
+#include "ctl/ctl_held.h"
 #include "ctl/ctl_table.h"
 #include "ctl/ctl_wait.h"
 
@@ -90,6 +92,28 @@ static void test_table(void **state)
     print_table(&out, 0, true);
     assert_non_null(strstr(buf_data(&out), "\033[32mJ\xc3\xb6rg\033[0m     12"));
     buf_fini(&out);
+}
+
+/* ---- held ---- */
+
+/* Only what nobody decided yet, and no breaker: "--up-to" must never mean more than what was listed as held. */
+static void test_held_by_route(void **state)
+{
+    (void)state;
+    cJSON *plans = cJSON_Parse(
+        "[{\"id\":3,\"kind\":\"mailbox\",\"state\":\"held\",\"route\":\"dr\",\"messages\":{\"total\":31}},"
+        "{\"id\":4,\"kind\":\"mailbox\",\"state\":\"held\",\"route\":\"branch\",\"messages\":{\"total\":1}},"
+        "{\"id\":7,\"kind\":\"route\",\"state\":\"held\",\"route\":\"dr\",\"messages\":{\"total\":4}},"
+        "{\"id\":8,\"kind\":\"mailbox\",\"state\":\"allowed\",\"route\":\"dr\",\"messages\":{\"total\":9}},"
+        "{\"id\":9,\"kind\":\"site\",\"state\":\"held\",\"route\":\"\"}, 5]");
+    cJSON *routes = ctl_held_by_route(plans);
+    assert_int_equal(cJSON_GetArraySize(routes), 2);
+    const cJSON *dr = cJSON_GetObjectItemCaseSensitive(routes, "dr");
+    assert_int_equal(ctl_number(dr, "plans", 0), 2);
+    assert_int_equal(ctl_number(dr, "messages", 0), 35);
+    assert_int_equal(ctl_number(dr, "last", 0), 7);
+    cJSON_Delete(routes);
+    cJSON_Delete(plans);
 }
 
 /* ---- waiting ---- */
@@ -221,13 +245,10 @@ static void test_failing_must_last(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_judge),
-        cmocka_unit_test(test_wait),
-        cmocka_unit_test(test_line),
-        cmocka_unit_test(test_failing_must_last),
+        cmocka_unit_test(test_widths), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_table),  cmocka_unit_test(test_held_by_route),
+        cmocka_unit_test(test_judge),  cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_line),   cmocka_unit_test(test_failing_must_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
