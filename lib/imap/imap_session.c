@@ -18,6 +18,8 @@
 enum {
     READ_BUDGET_BYTES = 512 * 1024,    /* then the others get their turn */
     LITERAL_SLACK_BYTES = 1024 * 1024, /* RFC822.SIZE is not always what comes */
+    WINDOW_ANSWERS = 15,               /* so many times imap.answer_seconds, in which ... */
+    WINDOW_LEAST_BYTES = 64 * 1024,    /* ... as much must move: 218 bytes a second by default */
 };
 
 /* ---- phases ---- */
@@ -145,6 +147,12 @@ static int take_bye(struct imap_session *session, const struct imap_response *re
     return -1;
 }
 
+static void begin_window(struct imap_session *session)
+{
+    session->window_ms = clock_boot_ms();
+    session->window_bytes = 0;
+}
+
 static int on_response(void *context, const struct imap_response *response, struct err *err)
 {
     struct imap_session *session = context;
@@ -154,6 +162,8 @@ static int on_response(void *context, const struct imap_response *response, stru
         session->exists = response->first;
     if (response->kind == IMAP_RESPONSE_EXPUNGE && session->exists > 0)
         session->exists--;
+    if (response->kind == IMAP_RESPONSE_TAGGED)
+        begin_window(session);
     if (response->kind == IMAP_RESPONSE_CONTINUE && session->append)
         imap_append_on_continue(session->append);
     return imap_pipeline_take(&session->pipeline, response, err);
@@ -212,6 +222,7 @@ static void read_some(struct imap_session *session)
         }
         buf_commit(&session->in, (size_t)got);
         session->progress_ms = clock_boot_ms();
+        session->window_bytes += (uint64_t)got;
         total += got;
         if (feed(session) != 0)
             return;
@@ -298,6 +309,7 @@ int imap_session_flush(struct imap_session *session)
         moved = 1;
         session->chunk_sent += (size_t)sent;
         session->progress_ms = clock_boot_ms();
+        session->window_bytes += (uint64_t)sent;
     }
     return moved;
 }
@@ -340,12 +352,27 @@ static bool is_too_slow_to_begin(const struct imap_session *session, int64_t now
     return session->phase < IMAP_PHASE_READY && now_ms - session->started_ms > most_seconds * 1000;
 }
 
-static bool is_silent(const struct imap_session *session, int64_t now_ms)
+/* Is it the server that has to do something? */
+static bool waits_for_server(const struct imap_session *session)
 {
     bool server_waits = session->append && !has_output(session) && imap_append_is_hungry(session->append);
     return session->phase != IMAP_PHASE_CONNECT && !session->paused && !server_waits &&
-           imap_pipeline_is_waiting(&session->pipeline) &&
+           imap_pipeline_is_waiting(&session->pipeline);
+}
+
+static bool is_silent(const struct imap_session *session, int64_t now_ms)
+{
+    return waits_for_server(session) &&
            now_ms - session->progress_ms > (int64_t)session->site->imap.answer_seconds * 1000;
+}
+
+/* Never silent, and never through: it would hold whoever waits for ever. A slow line moves more than this, and a server with
+ * much to do has the time of a whole window for one command. */
+static bool is_crawling(struct imap_session *session, int64_t now_ms)
+{
+    if (!waits_for_server(session) || session->window_bytes >= WINDOW_LEAST_BYTES)
+        begin_window(session);
+    return now_ms - session->window_ms > WINDOW_ANSWERS * (int64_t)session->site->imap.answer_seconds * 1000;
 }
 
 static void look_at_clock(struct imap_session *session)
@@ -362,6 +389,9 @@ static void look_at_clock(struct imap_session *session)
     else if (is_silent(session, now_ms))
         snprintf(words, sizeof(words), "the server was silent for %u s (imap.answer_seconds)",
                  imap->answer_seconds);
+    else if (is_crawling(session, now_ms))
+        snprintf(words, sizeof(words), "no answer ended, and less than %d KiB moved, in %u s: too slow",
+                 WINDOW_LEAST_BYTES / 1024, WINDOW_ANSWERS * imap->answer_seconds);
     else
         return;
     fail(session, scope_of_loss(session), words);

@@ -45,6 +45,8 @@ struct imap_session {
     struct imap_connect *connect; /* NULL in OVER */
     int fd;
     int64_t started_ms, progress_ms; /* CLOCK_BOOTTIME; the last byte that moved */
+    int64_t window_ms;               /* since when window_bytes are counted */
+    uint64_t window_bytes;           /* moved, while we waited and no command was answered */
     struct imap_response_reader *reader;
     struct buf in, out;
     bool unread; /* there may be bytes, in the socket or (decrypted) in libcurl: read before waiting */
