@@ -8,8 +8,7 @@
  *   one refused with keywords           once more without; the flags step tries them by STORE
  *   one refused                         recorded as refused, the others go on
  *   production gives no body            gone meanwhile, or recorded as refused if it lists the message all the same
- *   a side fails                        intents stay open, the turn ends, the next one settles them; the message over which
- *                                       it failed goes by itself then, and after the second time it is passed over
+ *   a side fails                        intents stay open, the turn ends, the next one settles them (and loss.h)
  */
 #include "copier/copy.h"
 
@@ -480,22 +479,47 @@ static int copy_all(struct pass *pass, struct stream_item *items, size_t count, 
     return 0;
 }
 
+static int is_last(struct pass *pass, uint32_t uid, bool *last_out, struct err *err)
+{
+    const struct store_loss *body, *append;
+    if (loss_find(pass, STORE_LOSS_BODY, uid, &body, err) != 0 ||
+        loss_find(pass, STORE_LOSS_APPEND, uid, &append, err) != 0)
+        return -1;
+    *last_out = (body && body->losses >= LOSS_LAST) || (append && append->losses >= LOSS_LAST);
+    return 0;
+}
+
+/* In the order of arrival, but for those that go last. */
+static int collect(struct pass *pass, const struct imap_messages *fresh, bool last, struct stream_item *items,
+                   size_t *count, struct err *err)
+{
+    struct pass_index index;
+    int result = 0;
+    pass_index_rows(pass, STORE_SOURCE, &index);
+    for (size_t i = 0; i < fresh->count && result == 0; i++) {
+        const struct store_message *row = pass_index_find(pass, &index, fresh->items[i].uid);
+        bool goes_last = false;
+        if (row && row->state == STORE_MESSAGE_MIRRORED)
+            continue; /* adopted meanwhile */
+        result = is_last(pass, fresh->items[i].uid, &goes_last, err);
+        if (result != 0 || goes_last != last)
+            continue;
+        items[*count].message = &fresh->items[i];
+        items[(*count)++].row = row ? (size_t)(row - pass->rows) : (size_t)PASS_NO_ROW;
+    }
+    pass_index_fini(&index);
+    return result;
+}
+
 int copy_messages(struct pass *pass, const struct imap_messages *fresh, struct err *err)
 {
     struct stream_item *items = mem_new((fresh->count + 1) * sizeof(*items));
-    struct pass_index index;
     size_t count = 0;
-    int result;
-    pass_index_rows(pass, STORE_SOURCE, &index);
-    for (size_t i = 0; i < fresh->count; i++) {
-        const struct store_message *row = pass_index_find(pass, &index, fresh->items[i].uid);
-        if (row && row->state == STORE_MESSAGE_MIRRORED)
-            continue; /* adopted meanwhile */
-        items[count].message = &fresh->items[i];
-        items[count++].row = row ? (size_t)(row - pass->rows) : (size_t)PASS_NO_ROW;
-    }
-    pass_index_fini(&index);
-    result = copy_all(pass, items, count, err);
+    int result = collect(pass, fresh, false, items, &count, err);
+    if (result == 0)
+        result = collect(pass, fresh, true, items, &count, err);
+    if (result == 0)
+        result = copy_all(pass, items, count, err);
     free(items);
     return result == 0 ? 0 : err_prefix(err, "copy");
 }

@@ -9,6 +9,12 @@
 
 #include <stdio.h>
 
+/* So many, and it is passed over. */
+static const uint32_t most[] = {[STORE_LOSS_HEADER] = 2,
+                                [STORE_LOSS_BODY] = LOSS_LAST + 1,
+                                [STORE_LOSS_APPEND] = LOSS_LAST + 1,
+                                [STORE_LOSS_TARGET] = 2};
+
 static int load(struct pass *pass, struct err *err)
 {
     if (pass->losses_loaded)
@@ -46,13 +52,13 @@ int loss_is_given_up(struct pass *pass, enum store_loss_kind kind, uint32_t uid,
     *given_up_out = false;
     if (loss_find(pass, kind, uid, &found, err) != 0)
         return -1;
-    if (!found || found->losses < LOSS_MOST)
+    if (!found || found->losses < most[kind])
         return 0;
     *given_up_out = true;
     snprintf(words, LOSS_WORDS_BYTES, "the connection was lost over it, more than once: %.700s",
              found->error);
     next = *found;
-    next.losses = LOSS_MOST - 1;
+    next.losses = most[kind] - 1;
     return set(pass, &next, err);
 }
 

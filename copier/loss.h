@@ -1,7 +1,8 @@
 /*
- * A message over which a connection was lost: once may be anybody's fault, twice it is taken for that message's own (a
- * server that dies over its file). It is passed over then, with the words of the loss, and tried once more whenever it
- * is due again. Without this one bad message would end every turn on its mailbox (I11).
+ * A message over which a connection was lost: once may be anybody's fault; each time is that message's own (a server that
+ * dies over its file). So it goes by itself after the first time, behind all others after the second, where that can be
+ * arranged, and is then passed over, with the words of the loss, and tried once more whenever it is due again. Without this
+ * one bad message would end every turn on its mailbox (I11).
  */
 #ifndef MIRROR_COPIER_LOSS_H
 #define MIRROR_COPIER_LOSS_H
@@ -9,7 +10,8 @@
 #include "copier/pass.h"
 #include "store/store_loss.h"
 
-enum { LOSS_MOST = 2 };
+/* A message to be copied goes behind all others after so many. */
+enum { LOSS_LAST = 2 };
 
 /* What is recorded about it; *found_out NULL: nothing. -1: the store cannot be asked. Borrowed until the next call. */
 int loss_find(struct pass *pass, enum store_loss_kind kind, uint32_t uid, const struct store_loss **found_out,

@@ -240,7 +240,7 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
     result = reconcile_all(turn, &work, err);
     if (result == 0 && !turn->yielded)
         result = deletions_follow(turn, &work, err);
-    if (result == 0 && turn->folder_error.scope == ERR_NONE)
+    if (result == 0)
         result = verify_if_wanted(turn, &work, verified_out, err);
 out:
     folders_work_fini(&work);

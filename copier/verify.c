@@ -21,7 +21,8 @@ enum { REPORT_LINES = 200, REPORT_MAX_BYTES = 60000, LINE_BYTES = 400 };
 
 struct verifying {
     struct turn *turn;
-    struct pass pass; /* rows, and both sides listed */
+    struct pass pass;   /* rows, and both sides listed */
+    const char *folder; /* its name, for the report */
     bool deep, all;
     struct buf report;
     uint32_t differences, folder_differences;
@@ -44,7 +45,7 @@ static void differ(struct verifying *verifying, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    buf_addf(&verifying->report, "%.200s: %s\n", verifying->pass.folder->name, line);
+    buf_addf(&verifying->report, "%.200s: %s\n", verifying->folder, line);
 }
 
 /* Keywords that others set on the target are theirs. */
@@ -242,14 +243,33 @@ static int verify_folder(struct verifying *verifying, const struct folders_pair 
     return result == 0 ? 0 : err_prefix(err, "verify folder %s", pair->folder->name);
 }
 
+/* A folder's own trouble is a difference, and keeps no other from being verified. */
+static int verify_folders(struct verifying *verifying, const struct folders_work *work, struct err *err)
+{
+    const struct imap_list *list = &verifying->turn->source_list;
+    for (size_t i = 0; i < work->count && verifying->all; i++) {
+        verifying->folder = work->pairs[i].folder->name;
+        if (verify_folder(verifying, &work->pairs[i], err) == 0)
+            continue;
+        if (err->scope > ERR_FOLDER)
+            return -1;
+        differ(verifying, "could not be verified: %.300s", err->text);
+    }
+    for (size_t i = 0; i < list->count && verifying->all; i++) {
+        verifying->folder = list->entries[i].name;
+        if (work->skipped[i])
+            differ(verifying, "the folder is not mirrored");
+    }
+    return 0;
+}
+
 int verify_mirror(struct turn *turn, const struct folders_work *work, bool deep, bool *all_out,
                   struct err *err)
 {
     struct verifying verifying = {.turn = turn, .deep = deep, .all = true};
-    int result = 0;
+    int result;
     buf_init(&verifying.report, REPORT_MAX_BYTES);
-    for (size_t i = 0; i < work->count && result == 0 && verifying.all; i++)
-        result = verify_folder(&verifying, &work->pairs[i], err);
+    result = verify_folders(&verifying, work, err);
     pass_rows_fini(&verifying.read);
     if (result == 0 && verifying.all) {
         turn->verify_differences = verifying.differences;

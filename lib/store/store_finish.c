@@ -168,11 +168,14 @@ static int finish_failed(struct store *store, uint64_t mirror_id, const struct e
     return rows < 0 ? -1 : 0;
 }
 
-/* What a turn that failed over one folder found gone elsewhere is shown, and due, all the same. */
+/* What a turn that failed over one folder found gone elsewhere is shown, and due, all the same; and the others were
+ * verified. */
 static int finish_with_trouble(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                                struct err *err)
 {
     if (finish->figures && finish->figures->any_gone && set_gone(store, mirror_id, finish, err))
+        return -1;
+    if (finish->verify_wanted_seq && set_verified(store, mirror_id, finish, err))
         return -1;
     return finish_failed(store, mirror_id, finish->error, err);
 }
