@@ -186,7 +186,8 @@ static void refuse_token(struct api_exchange *exchange)
         all->refused_logged_ms = now;
     }
     exchange->answer.challenge = true;
-    api_problem(&exchange->answer, 401, "send the token: Authorization: Bearer <content of api.token>");
+    api_problem(&exchange->answer, 401,
+                "send the token: Authorization: Bearer <content of api.token in data_dir>");
 }
 
 static bool media_type_is_ok(const struct api_exchange *exchange)

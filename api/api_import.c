@@ -98,7 +98,7 @@ static int read_record(struct import *import, const struct config *config,
         return -1;
     uint32_t before = line_before(import, number, record->line);
     if (before)
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "mailbox %s stands in line %u already", number,
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "it stands in line %u already: leave one out",
                        before);
     if (api_subscribe_name(subscribe, api_csv_field(header, record, API_CSV_NAME), err) < 0 ||
         api_subscribe_cos(subscribe, api_csv_field(header, record, API_CSV_COS), err) < 0 ||

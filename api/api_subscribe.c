@@ -15,7 +15,7 @@ enum { MIN_PRIORITY = 1, MAX_PRIORITY = 8, DEFAULT_PRIORITY = 5 };
 int api_subscribe_number(struct api_subscribe *subscribe, const char *text, struct err *err)
 {
     if (!text)
-        return WRONG(err, "no mailbox number; give it as mailbox");
+        return WRONG(err, "no mailbox number; write one as 'mailbox', such as 4711");
     if (!str_is_mailbox_number(text))
         return WRONG(
             err, "'%.80s' is no mailbox number: 1 to 64 digits, letters or . _ - @ +, not beginning with -",

@@ -196,8 +196,9 @@ int ctl_client_ask(struct ctl_client *client, const struct ctl_request *request,
         curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, status_out);
         *document_out = json_parse_object(buf_data(&answer), buf_len(&answer), MAX_ANSWER_BYTES, &ignored);
     } else {
-        result = err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s is not reachable: %s", client->url,
-                         client->words[0] ? client->words : curl_easy_strerror(code));
+        result = err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s is not reachable: %s%s", client->url,
+                         client->words[0] ? client->words : curl_easy_strerror(code),
+                         code == CURLE_COULDNT_CONNECT ? "; does mirror-supervisor run there?" : "");
     }
     curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
     free_headers(headers);

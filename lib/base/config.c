@@ -325,15 +325,18 @@ static const char *yaml_remedy(const char *problem)
 static int parser_error(const yaml_parser_t *parser, const char *yaml, size_t len, const char *file,
                         struct err *err)
 {
-    char what[256];
+    char what[384], begun[64] = "";
     const char *problem = parser->problem ? parser->problem : "not YAML";
     if (parser->error == YAML_READER_ERROR) {
         yaml_mark_t place = mark_of_byte(yaml, len, parser->problem_offset);
         snprintf(what, sizeof(what), "%s; %s", problem, yaml_remedy(problem));
         return fail_at(file, err, &place, what);
     }
-    snprintf(what, sizeof(what), "%s%s%s; %s", problem, parser->context ? " " : "",
-             parser->context ? parser->context : "", yaml_remedy(problem));
+    const yaml_mark_t *begin = &parser->context_mark;
+    if (parser->context != NULL && begin->index < parser->problem_mark.index)
+        snprintf(begun, sizeof(begun), " that began at %zu:%zu", begin->line + 1, begin->column + 1);
+    snprintf(what, sizeof(what), "%s%s%s%s; %s", problem, parser->context ? " " : "",
+             parser->context ? parser->context : "", begun, yaml_remedy(problem));
     return fail_at(file, err, &parser->problem_mark, what);
 }
 
@@ -480,7 +483,8 @@ static int read_file(const char *path, struct buf *content, struct err *err)
             got = 1;
     }
     if (got < 0)
-        err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: cannot be read: %s", path, strerror(errno));
+        err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "%s: cannot be read: %s; --config FILE names another",
+                path, strerror(errno));
     else if (buf_len(content) > FILE_MAX_BYTES)
         err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "%s: larger than 1 MiB; is it the right file?", path);
     else

@@ -48,10 +48,11 @@ static int set_number(const struct config_key *key, void *base, const struct con
     size_t len = strlen(value->text);
     unit_of(key, unit);
     double number = strtod(value->text, &end);
-    bool is_number = len > 0 && len <= 20 && strspn(value->text, allowed) == len && *end == 0;
+    bool is_number = len > 0 && strspn(value->text, allowed) == len && *end == 0;
+    bool is_negative = value->text[0] == '-' && len > 1 && strspn(value->text + 1, allowed) == len - 1;
     if (value->quoted && is_number)
-        FAIL("a %s stands without quotes; write %s", kind, value->text);
-    if (!is_number && !(len <= 20 && value->text[0] == '-' && strspn(value->text + 1, allowed) == len - 1))
+        FAIL("a %s stands without quotes; write %.64s", kind, value->text);
+    if (!is_number && !is_negative)
         FAIL("'%.64s' is not a %s; write one from %.15g to %.15g%s", value->text, kind, key->min, key->max,
              unit);
     if (!is_number || number < key->min || number > key->max)

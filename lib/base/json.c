@@ -36,14 +36,14 @@ static int scan_string(const char *bytes, size_t len, size_t *at, struct err *er
             return 0;
         }
         if (c < 0x20)
-            return refuse(err, "a control character in a string");
+            return refuse(err, "a control character in a string; write it as \\n, \\t or \\u001b");
         if (c != '\\')
             continue;
         if (len - *at >= 6 && memcmp(bytes + *at, "\\u0000", 6) == 0)
-            return refuse(err, "a NUL in a string");
+            return refuse(err, "a NUL in a string; leave it out");
         (*at)++;
     }
-    return refuse(err, "a string without end");
+    return refuse(err, "a string without its closing quote");
 }
 
 static int scan(const char *bytes, size_t len, struct err *err)
@@ -52,7 +52,7 @@ static int scan(const char *bytes, size_t len, struct err *err)
     for (size_t at = 0; at < len;) {
         char c = bytes[at];
         if (c == 0)
-            return refuse(err, "a NUL byte");
+            return refuse(err, "a NUL byte; leave it out");
         if (c == '"') {
             if (scan_string(bytes, len, &at, err) < 0)
                 return -1;
@@ -86,7 +86,8 @@ static int check_names(const cJSON *object, struct err *err)
     int result = 0;
     for (at = 1; at < count && result == 0; at++)
         if (strcmp(names[at - 1], names[at]) == 0)
-            result = err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "JSON: field '%.64s' twice", names[at]);
+            result = err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "JSON: field '%.64s' twice; leave one out",
+                             names[at]);
     free(names);
     return result;
 }
@@ -96,7 +97,7 @@ static int check_bytes(const char *bytes, size_t len, size_t max_bytes, struct e
     if (len > max_bytes)
         return refuse(err, "too long");
     if (!str_is_utf8(bytes, len))
-        return refuse(err, "not valid UTF-8");
+        return refuse(err, "not in UTF-8");
     size_t at = 0;
     while (at < len && is_blank(bytes[at]))
         at++;
@@ -119,7 +120,7 @@ cJSON *json_parse_object(const char *bytes, size_t len, size_t max_bytes, struct
     while (end < bytes + len && is_blank(*end))
         end++;
     if (end != bytes + len)
-        refuse(err, "something after the object");
+        refuse(err, "something behind the closing }");
     else if (check_names(object, err) == 0)
         return object;
     cJSON_Delete(object);
@@ -146,10 +147,10 @@ int json_get_string(const cJSON *object, const char *name, size_t max_bytes, con
     if (item == NULL)
         return -1;
     if (!cJSON_IsString(item) || item->valuestring == NULL)
-        return field_error(err, name, "not a string");
+        return field_error(err, name, "must be a text in quotes");
     if (strlen(item->valuestring) > max_bytes)
-        return err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "field '%s': longer than %zu bytes", name,
-                       max_bytes);
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "field '%s': longer than %zu bytes; shorten it",
+                       name, max_bytes);
     *value_out = item->valuestring;
     return 0;
 }
@@ -160,10 +161,10 @@ int json_get_u64(const cJSON *object, const char *name, uint64_t max, uint64_t *
     if (item == NULL)
         return -1;
     if (!cJSON_IsNumber(item))
-        return field_error(err, name, "not a number");
+        return field_error(err, name, "must be a number, without quotes");
     double value = item->valuedouble;
     if (!(value >= 0) || value > largest_exact || floor(value) != value)
-        return field_error(err, name, "not a whole number of at most 2^53");
+        return field_error(err, name, "must be a whole number from 0 to 2^53");
     if ((uint64_t)value > max)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_NEVER, "field '%s': above %llu", name,
                        (unsigned long long)max);
@@ -177,7 +178,7 @@ int json_get_bool(const cJSON *object, const char *name, bool *value_out, struct
     if (item == NULL)
         return -1;
     if (!cJSON_IsBool(item))
-        return field_error(err, name, "not true or false");
+        return field_error(err, name, "must be true or false, without quotes");
     *value_out = cJSON_IsTrue(item);
     return 0;
 }

@@ -43,7 +43,9 @@ static bool is_private_directory(const char *real_path)
 static int check_place(const char *path, const char *real_path, const struct stat *status, struct err *err)
 {
     if (!S_ISREG(status->st_mode))
-        return refuse(err, path, "is not a regular file");
+        return refuse(err, path, "is not a regular file; name the file itself");
+    if (status->st_size == 0)
+        return refuse(err, path, "is empty; write the secret into it, on one line");
     if ((status->st_mode & 077) == 0 || is_private_directory(real_path) ||
         strncmp(real_path, mounted_secrets, strlen(mounted_secrets)) == 0)
         return 0;
@@ -124,11 +126,12 @@ static struct secret *from_content(const char *path, const char *bytes, size_t l
     if (len > 0 && bytes[len - 1] == '\n')
         len -= len > 1 && bytes[len - 2] == '\r' ? 2 : 1;
     if (len == 0)
-        refuse(err, path, "is empty");
+        refuse(err, path, "is empty; write the secret into it, on one line");
     else if (len > SECRET_MAX_BYTES)
-        refuse(err, path, "is longer than 1024 bytes");
+        refuse(err, path, "is longer than 1024 bytes; write the secret alone into it, on one line");
     else if (memchr(bytes, 0, len) || memchr(bytes, '\n', len) || memchr(bytes, '\r', len))
-        refuse(err, path, "holds more than one line, or a NUL byte");
+        refuse(err, path,
+               "holds more than one line, or a NUL byte; write the secret alone into it, on one line");
     else
         return new_secret(bytes, len);
     return NULL;

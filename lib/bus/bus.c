@@ -24,6 +24,7 @@ enum {
     LINGER_MS = 200,
     RECONNECT_MS = 100,
     RECONNECT_MAX_MS = 1000,
+    CUT_OFF_FACTOR = 4,
     ENDPOINT_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1
 };
 
@@ -128,10 +129,11 @@ static int set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof(value));
 }
 
-/* IMMEDIATE: nothing is queued for a peer that is not there, since a wake-up is worth nothing late. */
+/* IMMEDIATE: nothing is queued for a peer that is not there, since a wake-up is worth nothing late. MAXMSGSIZE: a message
+ * that is too long shall be counted and said; one that is far too long is not even read, and costs its sender the line. */
 static int set_options(void *socket, int type, int mark)
 {
-    int64_t max_bytes = BUS_MAX_BYTES;
+    int64_t max_bytes = (int64_t)CUT_OFF_FACTOR * BUS_MAX_BYTES;
     if (type == ZMQ_SUB && zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0) < 0)
         return -1;
     if (type == ZMQ_PUSH && set_int(socket, ZMQ_IMMEDIATE, 1) < 0)

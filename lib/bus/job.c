@@ -252,7 +252,7 @@ static int decode_type(const cJSON *object, struct job *job, struct err *err)
     if (json_get_u64(object, "version", UINT32_MAX, &version, err) < 0)
         return -1;
     if (version < 1 || version > types[type].version)
-        return refuse(err, "version", "not one that this program knows");
+        return refuse(err, "version", "not one that this program knows; are all programs of one release?");
     job->type = (enum job_type)type;
     return 0;
 }

@@ -22,17 +22,17 @@ static enum job_inbox_result drop(struct job_inbox *inbox, const char *why)
 
 enum job_inbox_result job_inbox_take(struct job_inbox *inbox, unsigned types, struct job *job_out)
 {
-    char bytes[BUS_MAX_BYTES], why[64];
+    char bytes[BUS_MAX_BYTES], why[128];
     int len = bus_receive(inbox->socket, bytes, sizeof(bytes));
     struct err err = {0};
     if (len == 0)
         return JOB_INBOX_EMPTY;
     if (len < 0)
-        return drop(inbox, "empty, too long, or in pieces");
+        return drop(inbox, "empty, over 16384 bytes, or in pieces");
     if (job_decode(bytes, (size_t)len, job_out, &err) != 0)
         return drop(inbox, err.text);
     if (types & JOB_INBOX_TYPE(job_out->type))
         return JOB_INBOX_JOB;
-    snprintf(why, sizeof(why), "a %s does not belong here", job_type_name(job_out->type));
+    snprintf(why, sizeof(why), "a message of type '%s' does not belong here", job_type_name(job_out->type));
     return drop(inbox, why);
 }

@@ -179,6 +179,16 @@ static void test_subscriptions(void **state)
     assert_non_null(strstr(err.text, "nowhere"));
 }
 
+static void test_what_is_said_of_a_host(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        api_gate_host_words("127.0.0.1:8080"),
+        "the Host header names another server; this one listens on loopback and is 127.0.0.1, [::1] or "
+        "localhost");
+    assert_string_equal(api_gate_host_words("10.0.0.1:8080"), "the Host header is missing or no host name");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_token_file),
         cmocka_unit_test(test_subscriptions),
+        cmocka_unit_test(test_what_is_said_of_a_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

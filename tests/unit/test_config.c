@@ -46,7 +46,8 @@ static const struct refusal yaml_cases[] = {
     {"sites:\n\tx: 1\n",
      "2:1: found character that cannot start any token while scanning for the next token; "
      "indent with blanks, not tabs; quote a text that begins with @ or `"},
-    {"a: 'x\n", "2:1: found unexpected end of stream while scanning a quoted scalar; close the quote"},
+    {"a: 'x\n",
+     "2:1: found unexpected end of stream while scanning a quoted scalar that began at 1:4; close the quote"},
     {"a: \xff\n", "1:4: invalid leading UTF-8 octet; write the file in UTF-8"},
     {"a: \x01\n", "1:4: control characters are not allowed; take this character out"},
     {"x: &a [ *a ]\n", "1:9: aliases (*name) are not supported; write the value out"},
@@ -59,33 +60,28 @@ static const struct refusal yaml_cases[] = {
     {"a: b: c\n",
      "1:5: mapping values are not allowed in this context; quote a text that holds ': ', or begin a "
      "new line"},
-    {"a: [ b\nc: d\n",
-     "2:2: did not find expected ',' or ']' while parsing a flow sequence; write a comma, or close "
-     "the bracket"},
-    {"a: { b: c\nd: e\n",
-     "2:2: did not find expected ',' or '}' while parsing a flow mapping; write a comma, or close "
-     "the bracket"},
+    {"a: [ b\nc: d\n", "2:2: did not find expected ',' or ']' while parsing a flow sequence that began at "
+                       "1:4; write a comma, or close the bracket"},
+    {"a: { b: c\nd: e\n", "2:2: did not find expected ',' or '}' while parsing a flow mapping that began at "
+                          "1:4; write a comma, or close the bracket"},
     {"a: b\n c: d\n",
      "2:3: mapping values are not allowed in this context; quote a text that holds ': ', or begin a "
      "new line"},
-    {"a:\n  b: 1\n c: 2\n",
-     "3:2: did not find expected key while parsing a block mapping; indent it like the line that "
-     "it belongs to, and close all brackets"},
-    {"a:\n- b\nc\n", "4:1: could not find expected ':' while scanning a simple key; write 'key: value'"},
+    {"a:\n  b: 1\n c: 2\n", "3:2: did not find expected key while parsing a block mapping that began at 1:1; "
+                            "indent it like the line that it belongs to, and close all brackets"},
+    {"a:\n- b\nc\n",
+     "4:1: could not find expected ':' while scanning a simple key that began at 3:1; write 'key: value'"},
     {"a:\n- b\n- c\n  x\n d: 1\n",
      "5:3: mapping values are not allowed in this context; quote a text that holds ': ', or "
      "begin a new line"},
-    {"a:\n  - b\n  c: 1\n",
-     "3:3: did not find expected '-' indicator while parsing a block collection; begin each item "
-     "with '- ', all in one column"},
-    {"a: \"b\\q\"\n",
-     "1:6: found unknown escape character while parsing a quoted scalar; use single quotes, in which "
-     "\\ is itself"},
+    {"a:\n  - b\n  c: 1\n", "3:3: did not find expected '-' indicator while parsing a block collection that "
+                            "began at 2:3; begin each item with '- ', all in one column"},
+    {"a: \"b\\q\"\n", "1:6: found unknown escape character while parsing a quoted scalar that began at 1:4; "
+                      "use single quotes, in which \\ is itself"},
     {"a: - b\n",
      "1:4: block sequence entries are not allowed in this context; begin the list on a line of its own"},
-    {"a: |x\n",
-     "1:5: did not find expected comment or line break while scanning a block scalar; look at indentation, "
-     "quotes and brackets, here and in the line before"},
+    {"a: |x\n", "1:5: did not find expected comment or line break while scanning a block scalar that began "
+                "at 1:4; look at indentation, quotes and brackets, here and in the line before"},
     {"{} x\n",
      "1:4: did not find expected <document start>; write 'key: value' lines only; is it the right file?"},
     {"? [a]\n: b\n", "1:3: is a list; write a name before each ':'"},
@@ -143,8 +139,8 @@ static const struct refusal types_cases[] = {
      "4:36: sites[0].imap.port: '1.5' is not a whole number; write one from 1 to 65535"},
     {IMAP_WITH("port: 0x10"),
      "4:36: sites[0].imap.port: '0x10' is not a whole number; write one from 1 to 65535"},
-    {IMAP_WITH("port: 99999999999999999999999"),
-     "4:36: sites[0].imap.port: '99999999999999999999999' is not a whole number; write one from 1 to 65535"},
+    {IMAP_WITH("port: 99999999999999999999999"), "4:36: sites[0].imap.port: 99999999999999999999999 is out "
+                                                 "of range; write a whole number from 1 to 65535"},
     {IMAP_WITH("port: ~"), "4:36: sites[0].imap.port: is empty; write a value, or leave the key out"},
     {IMAP_WITH("port: [ 1 ]"), "4:36: sites[0].imap.port: is a list; write a single value"},
     {IMAP_WITH("max_message_bytes: 5000000000"),
@@ -550,7 +546,7 @@ static void test_big_files(void **state)
     assert_null(config_load(path, &err));
     assert_non_null(strstr(err.text, ": larger than 1 MiB; is it the right file?"));
     assert_null(config_load("/tmp", &err));
-    assert_string_equal(err.text, "/tmp: cannot be read: Is a directory");
+    assert_string_equal(err.text, "/tmp: cannot be read: Is a directory; --config FILE names another");
     unlink(path);
     assert_null(config_load(path, &err));
     assert_non_null(strstr(err.text, ": cannot be read: No such file or directory"));

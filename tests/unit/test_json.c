@@ -29,16 +29,16 @@ static void test_refused(void **state)
         {"{\"a\":1", "JSON: not well formed at byte 6"},
         {"{\"a\":}", "JSON: not well formed at byte 6"},
         {"{\"a\":0x10}", "JSON: not well formed at byte 7"},
-        {"{\"a\":1}x", "JSON: something after the object"},
-        {"{}{}", "JSON: something after the object"},
+        {"{\"a\":1}x", "JSON: something behind the closing }"},
+        {"{}{}", "JSON: something behind the closing }"},
         {"{}}", "JSON: a closing bracket too many"},
-        {"{\"a\":1,\"b\":2,\"a\":3}", "JSON: field 'a' twice"},
-        {"{\"a\":\"\xff\"}", "JSON: not valid UTF-8"},
-        {"{\"a\":\"\n\"}", "JSON: a control character in a string"},
-        {"{\"a\":\"x\\u0000y\"}", "JSON: a NUL in a string"},
-        {"{\"\\u0000\":1}", "JSON: a NUL in a string"},
-        {"{\"a\":\"", "JSON: a string without end"},
-        {"{\"a\":\"\\", "JSON: a string without end"},
+        {"{\"a\":1,\"b\":2,\"a\":3}", "JSON: field 'a' twice; leave one out"},
+        {"{\"a\":\"\xff\"}", "JSON: not in UTF-8"},
+        {"{\"a\":\"\n\"}", "JSON: a control character in a string; write it as \\n, \\t or \\u001b"},
+        {"{\"a\":\"x\\u0000y\"}", "JSON: a NUL in a string; leave it out"},
+        {"{\"\\u0000\":1}", "JSON: a NUL in a string; leave it out"},
+        {"{\"a\":\"", "JSON: a string without its closing quote"},
+        {"{\"a\":\"\\", "JSON: a string without its closing quote"},
         {"{\"a\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",
          "JSON: too long"},
     };
@@ -57,7 +57,7 @@ static void test_bytes_are_no_c_string(void **state)
     struct err err;
     (void)state;
     assert_null(json_parse_object(nul, sizeof(nul) - 1, 64, &err));
-    assert_string_equal(err.text, "JSON: a NUL byte");
+    assert_string_equal(err.text, "JSON: a NUL byte; leave it out");
     /* What stands behind the length is not looked at. */
     cJSON *object = json_parse_object("{\"a\":1}garbage", 7, 64, &err);
     assert_non_null(object);
@@ -128,9 +128,9 @@ static void test_getters_refuse(void **state)
     (void)state;
     cJSON *object = json_parse_object(sample, strlen(sample), 1000, &err);
     assert_int_equal(json_get_string(object, "text", 3, &text, &err), -1);
-    assert_string_equal(err.text, "field 'text': longer than 3 bytes");
+    assert_string_equal(err.text, "field 'text': longer than 3 bytes; shorten it");
     assert_int_equal(json_get_string(object, "n", 9, &text, &err), -1);
-    assert_string_equal(err.text, "field 'n': not a string");
+    assert_string_equal(err.text, "field 'n': must be a text in quotes");
     assert_int_equal(json_get_string(object, "none", 9, &text, &err), -1);
     assert_string_equal(err.text, "field 'none': missing");
     assert_int_equal(json_get_u64(object, "n", 41, &number, &err), -1);
@@ -138,12 +138,12 @@ static void test_getters_refuse(void **state)
     static const char *const no_numbers[] = {"over", "part", "minus", "inf"};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(json_get_u64(object, no_numbers[i], UINT64_MAX, &number, &err), -1);
-        assert_non_null(strstr(err.text, "not a whole number of at most 2^53"));
+        assert_non_null(strstr(err.text, "must be a whole number from 0 to 2^53"));
     }
     assert_int_equal(json_get_u64(object, "text", 9, &number, &err), -1);
-    assert_string_equal(err.text, "field 'text': not a number");
+    assert_string_equal(err.text, "field 'text': must be a number, without quotes");
     assert_int_equal(json_get_bool(object, "n", &yes, &err), -1);
-    assert_string_equal(err.text, "field 'n': not true or false");
+    assert_string_equal(err.text, "field 'n': must be true or false, without quotes");
     assert_int_equal(json_get_bool(object, "null", &yes, &err), -1);
     cJSON_Delete(object);
 }
