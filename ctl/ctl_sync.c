@@ -176,13 +176,15 @@ static const cJSON *find_mirror(const cJSON *last, const struct ctl_wait_mirror 
 static void say_unwell(const struct waiting *waiting)
 {
     size_t shown = 0;
+    bool held = false;
     for (size_t i = 0; i < waiting->wait.count; i++) {
         const struct ctl_wait_mirror *one = &waiting->wait.mirrors[i];
         if (one->end == CTL_WAIT_WELL)
             continue;
+        const cJSON *mirror = find_mirror(waiting->last, one);
+        held |= ctl_flag(mirror, "held");
         if (shown++ >= SHOWN)
             continue;
-        const cJSON *mirror = find_mirror(waiting->last, one);
         const cJSON *error = cJSON_GetObjectItemCaseSensitive(mirror, "error");
         ctl_say("  %s on route %s: %s%s%s", one->mailbox, one->route,
                 mirror ? ctl_text(mirror, "state") : "removed", cJSON_IsObject(error) ? ": " : "",
@@ -191,7 +193,8 @@ static void say_unwell(const struct waiting *waiting)
     if (shown > SHOWN)
         ctl_say("  … and %zu more", shown - SHOWN);
     if (shown > 0)
-        ctl_say("mirrorctl why MAILBOX tells more");
+        ctl_say("mirrorctl why MAILBOX tells more%s",
+                held ? ", mirrorctl held list what waits for a person to decide" : "");
 }
 
 static void say_end(const struct waiting *waiting)

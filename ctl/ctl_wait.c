@@ -56,13 +56,21 @@ static double patience(const cJSON *mirror)
                : patience_site;
 }
 
+/* Some of what is gone from production goes from the target by itself, after its second look: not what is held, nor what
+ * others' messages are in the way of. */
+static bool is_deleting(const cJSON *mirror)
+{
+    const cJSON *messages = cJSON_GetObjectItemCaseSensitive(mirror, "messages");
+    return !ctl_flag(mirror, "held") && ctl_number(messages, "gone", 0) > ctl_number(messages, "waiting", 0);
+}
+
 enum ctl_wait_end ctl_wait_judge(const cJSON *mirror, bool verify, double seq, double failing_seconds)
 {
     const char *state = ctl_text(mirror, "state");
     double done = ctl_number(mirror, verify ? "verify_done_seq" : "done_seq", 0);
     if (done >= seq && verify)
         return ctl_number(mirror, "verify_differences", 1) > 0 ? CTL_WAIT_NOT_WELL : CTL_WAIT_WELL;
-    if (done >= seq)
+    if (done >= seq && !is_deleting(mirror))
         return ctl_flag(mirror, "well") ? CTL_WAIT_WELL : CTL_WAIT_NOT_WELL;
     if (needs_person(state) || failing_seconds >= patience(mirror))
         return CTL_WAIT_NOT_WELL;

@@ -12,8 +12,8 @@
 
 enum ctl_wait_end {
     CTL_WAIT_OPEN,     /* not yet */
-    CTL_WAIT_WELL,     /* done, equal */
-    CTL_WAIT_NOT_WELL, /* done, but not equal; or a person is needed; or removed meanwhile */
+    CTL_WAIT_WELL,     /* done, equal, also what was deleted on production */
+    CTL_WAIT_NOT_WELL, /* done, but not equal; or a person is needed (held, paused, …); or removed meanwhile */
 };
 
 struct ctl_wait_mirror {

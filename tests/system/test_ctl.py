@@ -409,6 +409,23 @@ def test_sync_tells_what_is_not_well(api):
     assert done.returncode == 1 and "1001 on route dr: not equal" in done.stdout and "mirrorctl why" in done.stdout
 
 
+def test_sync_waits_for_the_second_look(api):
+    api.ctl("mailbox", "add", "1001", "--route", "dr")
+    began = time.monotonic()
+    later(0.5, lambda: api.mirrored("1001", gone_messages="2"))
+    later(2.5, lambda: api.mirrored("1001", gone_messages="0", source_messages="1", target_messages="1"))
+    done = api.ctl("sync", "--wait", "--timeout", "30")
+    assert done.returncode == 0 and time.monotonic() - began > 2.4, done
+
+
+def test_sync_ends_with_what_is_held(api):
+    api.ctl("mailbox", "import", "-", stdin="mailbox,routes\n1001,dr\n1002,dr\n")
+    later(0.5, lambda: (api.held("1001", 31), api.mirrored("1001"), api.mirrored("1002")))
+    done = api.ctl("sync", "--wait", "--timeout", "30")
+    assert done.returncode == 1 and "1 of 2 mirrors equal" in done.stdout, done
+    assert "1001 on route dr: held" in done.stdout and "mirrorctl held list" in done.stdout
+
+
 def test_waiting_ends_where_a_person_is_needed(api):
     api.ctl("mailbox", "add", "1001", "--route", "dr")
     api.ctl("pause", "dr", "--reason", "upgrade of the backup")
