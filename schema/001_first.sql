@@ -286,9 +286,10 @@ CREATE TABLE IF NOT EXISTS intent (
 );
 
 -- plan: a deletion that a brake stopped before its first message, and what a person decided about it. Written by: copier and
--- scanner (made, done, dissolved), api (decided). kind: which limit held it; site: the breaker, without messages: while one is
--- held or refused, nothing is removed or overwritten on any route from that site. allowed: to be carried out; done:
--- carried out (site: allowed); dissolved: all its messages are on production again. messages: the set's size when it was made.
+-- scanner (made, done, dissolved), api (decided; dissolved with its mailbox). kind: which limit held it; site: the breaker,
+-- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site. allowed: to
+-- be carried out; done: carried out (site: allowed); dissolved: no message is left to decide on. messages: the set's size
+-- when it was made.
 CREATE TABLE IF NOT EXISTS plan (
   plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   kind         ENUM('mailbox','route','site') NOT NULL,
@@ -310,8 +311,8 @@ CREATE TABLE IF NOT EXISTS plan (
   KEY site (site_id, kind, state)
 );
 
--- plan_message: the set of a plan, made with it and never added to. Written by: copier (all). outcome: open; removed;
--- kept: the plan was refused; back: it is on production again, or must be proven anew since UIDVALIDITY changed.
+-- plan_message: the set of a plan, made with it and never added to. Written by: copier (all), api (when its mailbox goes).
+-- outcome: open; removed; kept: the plan was refused, or its mailbox went; back: it is on production again, or must be proven anew since UIDVALIDITY changed.
 CREATE TABLE IF NOT EXISTS plan_message (
   plan_id             BIGINT UNSIGNED NOT NULL,
   message_id          BIGINT UNSIGNED NOT NULL,

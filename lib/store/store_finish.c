@@ -234,11 +234,17 @@ static const char *const mirror_removals[] = {
     "DELETE l FROM loss l JOIN folder f ON f.folder_id = l.folder_id WHERE f.mirror_id = ?",
     "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id WHERE f.mirror_id = ?",
     "DELETE FROM folder WHERE mirror_id = ?",
+    "UPDATE plan_message o JOIN plan p ON p.plan_id = o.plan_id SET o.outcome = 'removed' "
+    "WHERE p.mirror_id = ? AND o.outcome IN ('open', 'kept')",
+    "UPDATE plan SET ended_at = UTC_TIMESTAMP(6), state = IF(state = 'refused', state, 'dissolved') "
+    "WHERE mirror_id = ? AND ended_at IS NULL",
     "DELETE FROM mirror WHERE mirror_id = ?",
 };
 
 /* With its last mirror a mailbox goes, too. */
 static const char *const mailbox_removals[] = {
+    "DELETE FROM sign WHERE mailbox_id = ? AND NOT EXISTS "
+    "(SELECT 1 FROM mirror m WHERE m.mailbox_id = sign.mailbox_id)",
     "DELETE FROM look WHERE mailbox_id = ? AND NOT EXISTS "
     "(SELECT 1 FROM mirror m WHERE m.mailbox_id = look.mailbox_id)",
     "DELETE FROM mailbox WHERE mailbox_id = ? AND NOT EXISTS "

@@ -204,7 +204,13 @@ static const char *const removals[] = {
     "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id " OF_MIRRORS,
     "DELETE l FROM loss l JOIN folder f ON f.folder_id = l.folder_id " OF_MIRRORS,
     "DELETE f FROM folder f " OF_MIRRORS,
+    /* the copies stay */
+    "UPDATE plan_message f JOIN plan p ON p.plan_id = f.plan_id JOIN mirror m ON m.mirror_id = p.mirror_id "
+    "SET f.outcome = 'kept' WHERE m.mailbox_id = ? AND f.outcome = 'open'",
+    "UPDATE plan f JOIN mirror m ON m.mirror_id = f.mirror_id SET f.ended_at = UTC_TIMESTAMP(6), "
+    "f.state = IF(f.state = 'refused', f.state, 'dissolved') WHERE m.mailbox_id = ? AND f.ended_at IS NULL",
     "DELETE FROM mirror WHERE mailbox_id = ?",
+    "DELETE FROM sign WHERE mailbox_id = ?",
     "DELETE FROM look WHERE mailbox_id = ?",
     "DELETE FROM mailbox WHERE mailbox_id = ?",
 };

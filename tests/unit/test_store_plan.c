@@ -3,6 +3,8 @@
  * when the answer to its COMMIT is lost.
  */
 #include "base/str.h"
+#include "store/store_mailbox.h"
+#include "store/store_mirror.h"
 #include "store/store_plan.h"
 #include "store_fixture.h"
 
@@ -227,6 +229,42 @@ static void test_decided_once(void **state)
     assert_text(fixture, "SELECT COUNT(*) FROM audit", "1");
 }
 
+static void claim_and_forget(struct store_fixture *fixture)
+{
+    struct store_claim claim;
+    ASSERT_OK(store_mirror_claim(fixture->store, &fixture->config, "host:copier:1:1:1", &claim, &err));
+    ASSERT_OK(store_mirror_forget(fixture->store, &claim.lease, &err));
+}
+
+/* With the mailbox nothing is left to decide: its plans are over, others' are not. */
+static void test_plans_end_with_their_mailbox(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char now[STORE_PLAN_STATE_BYTES];
+    bool found;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 3, "dr");
+    for (int i = 0; i < 3; i++) {
+        const char *const mailboxes[] = {"1001", "1002", "1003"};
+        hold(fixture, mailboxes[i], "dr", "held");
+        hold(fixture, mailboxes[i], "dr", "refused");
+    }
+    ASSERT_OK(store_mailbox_remove(fixture->store, "1001", &found, &err));
+    ASSERT_OK(store_mailbox_remove_with_copies(fixture->store, "1002", &found, &err));
+    assert_listed(fixture, (struct store_plan_filter){.open_only = true}, "3 5");
+    claim_and_forget(fixture);
+    assert_listed(fixture, (struct store_plan_filter){.open_only = true}, "5");
+    assert_text(
+        fixture,
+        "SELECT GROUP_CONCAT(CONCAT(plan_id, state) ORDER BY plan_id) FROM plan WHERE ended_at IS NOT NULL",
+        "1dissolved,2refused,3dissolved,4refused");
+    assert_text(fixture,
+                "SELECT GROUP_CONCAT(CONCAT(plan_id, outcome) ORDER BY plan_id) FROM plan_message WHERE "
+                "message_id = 11",
+                "1kept,2kept,3removed,4removed,5open,6open");
+    assert_int_equal(decide(fixture->store, 1, true, "ann", now), STORE_PLAN_OVER);
+}
+
 /* ---- a site's breaker ---- */
 
 static void test_site_allowed(void **state)
@@ -328,6 +366,7 @@ int main(void)
         TEST(test_one_plan_with_its_messages),
         TEST(test_allow),
         TEST(test_decided_once),
+        TEST(test_plans_end_with_their_mailbox),
         TEST(test_site_allowed),
         TEST(test_many_mirrors_are_spread),
         TEST(test_site_refused_and_then_allowed),
