@@ -312,7 +312,8 @@ CREATE TABLE IF NOT EXISTS plan (
 );
 
 -- plan_message: the set of a plan, made with it and never added to. Written by: copier (all), api (when its mailbox goes).
--- outcome: open; removed; kept: the plan was refused, or its mailbox went; back: it is on production again, or must be proven anew since UIDVALIDITY changed.
+-- outcome: open; removed; kept: the plan was refused, or its mailbox went; back: it is on production again, or must be proven
+-- anew since UIDVALIDITY changed.
 CREATE TABLE IF NOT EXISTS plan_message (
   plan_id             BIGINT UNSIGNED NOT NULL,
   message_id          BIGINT UNSIGNED NOT NULL,
