@@ -119,7 +119,7 @@ def api(database, tmp_path_factory):
 
 @pytest.fixture
 def nothing_subscribed(api):
-    api.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM audit")
+    api.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM audit; DELETE FROM plan")
 
 
 def import_file(api, folder, entry):
@@ -143,6 +143,12 @@ def test_csv(api, nothing_subscribed, workdir, entry):
 @pytest.fixture
 def one_subscribed(api, nothing_subscribed):
     api.ask("POST", "/api/v1/mailboxes", {"mailbox": "4711"})
+    api.sql("""INSERT INTO plan (plan_id, kind, state, site_id, mirror_id, route_id, mailbox, reason, made_at, decided_at,
+                                 decided_by, decision)
+               SELECT 1, 'mailbox', 'allowed', site_id, mirror_id, route.route_id, '4711', 'over the limit', UTC_TIMESTAMP(6),
+                      UTC_TIMESTAMP(6) - INTERVAL 5 MINUTE, 'token@127.0.0.1', 'left the company'
+               FROM route, mirror, site WHERE route.name = 'dr' AND mirror.route_id = route.route_id AND site.name = 'production'
+            """)
 
 
 def ask(api, entry):
@@ -249,7 +255,7 @@ def test_all_of_them_many_times_end_nobody(database, workdir, pipe):
 # --- are they all here? -----------------------------------------------------------------------------------------------
 
 SOURCES = ("lib/base/config", "lib/base/secret", "lib/base/json", "lib/bus/job", "api/api_ask", "api/api_csv", "api/api_exchange",
-           "api/api_gate", "api/api_import", "api/api_mailbox", "api/api_subscribe")
+           "api/api_gate", "api/api_held", "api/api_import", "api/api_mailbox", "api/api_subscribe")
 ELSEWHERE = {
     "no refusals but logged, warned of, or sent as a header": (
         "requests without", "Bearer realm", "import ended", "is longer than 10 characters", "begins with a digit",

@@ -356,8 +356,7 @@ static void test_nothing_secret_is_repeated(void **state)
         GOOD "api: { token: hunter2 }\n",
         "sites:\n  - { name: a, imap: { host: h }, trusted_server: hunter2 }\n",
         "sites:\n  - { name: a, imap: { host: h }, trusted_server: { name: t, password: hunter2 } }\n",
-        "sites:\n  - { name: a, imap: { host: h }, trusted_server: { name: t, password_file: [ hunter2 ] } "
-        "}\n",
+        "sites:\n  - { name: a, imap: { host: h }, trusted_server: { password_file: [ hunter2 ] } }\n",
         "sites:\n  - { name: a, imap: { host: h }, trusted_server: { password_file: 'hunter2 } }\n",
     };
     (void)state;
