@@ -333,7 +333,7 @@ static const struct config_key keys[] = {
     {.path = "routes[].deletions.mailbox_messages",
      .type = CONFIG_KEY_INTEGER,
      AT(config_route, deletions.mailbox_messages),
-     .fallback = "20",
+     .fallback = "30",
      .min = 0,
      .max = 1000000,
      .unit = "messages",
@@ -352,7 +352,7 @@ static const struct config_key keys[] = {
      .min = 0,
      .max = 100000000,
      .unit = "messages",
-     .help = "all mailboxes of a route together may lose this many within the window, or one for each "
+     .help = "all mailboxes of a route together may lose this many within the window, or five for each "
              "mailbox if that is more"},
     {.path = "routes[].deletions.route_share",
      .type = CONFIG_KEY_NUMBER,
@@ -367,7 +367,7 @@ static const struct config_key keys[] = {
      .fallback = "0.05",
      .min = 0,
      .max = 1,
-     .help = "so they are if more than this share of the mailboxes was emptied"},
+     .help = "so they are if more than this share of the mailboxes was emptied (of 10 messages or more)"},
     {.path = "routes[].deletions.window_minutes",
      .type = CONFIG_KEY_NUMBER,
      AT(config_route, deletions.window_minutes),

@@ -1,7 +1,7 @@
 /*
  * The brake's decision; see store_brake.h. Used by copiers, through store_removal.c.
  *
- * The route comes first: once it is in trouble, all plans give the one reason that a person has to look into.
+ * A mailbox's own limits come first: where one big mailbox is emptied, it is held, and not the route that it is most of.
  */
 #include "store/store_brake.h"
 
@@ -86,30 +86,39 @@ static void say_window(struct words *words, double minutes)
     say(words, " within %s minute%s", text, strcmp(text, "1") ? "s" : "");
 }
 
+struct route_limit {
+    uint64_t floor;
+    double share;
+};
+
 /* Where little is kept, what users hear and delete on a Monday morning is more than any share of it. */
-static uint64_t route_floor(const struct config_deletions *limits, const struct store_brake_route *route)
+static struct route_limit route_limit(const struct config_deletions *limits,
+                                      const struct store_brake_route *route)
 {
     uint64_t all = (uint64_t)route->mailboxes * STORE_BRAKE_ROUTE_PER_MAILBOX;
-    return all > limits->route_messages ? all : limits->route_messages;
+    return (struct route_limit){all > limits->route_messages ? all : limits->route_messages,
+                                limits->route_share};
+}
+
+/* But nearly everything, of nearly everybody, goes with no user: also where little is kept, or few have a mailbox. */
+static struct route_limit wiped_limit(const struct config_deletions *limits,
+                                      const struct store_brake_route *route)
+{
+    return (struct route_limit){route->mailboxes < STORE_BRAKE_MANY ? UINT64_MAX : limits->mailbox_messages,
+                                STORE_BRAKE_WIPED_SHARE};
 }
 
 static bool hold_route_messages(const struct config_deletions *limits, const struct store_brake_route *route,
-                                struct words *reason)
+                                struct route_limit limit, struct words *reason)
 {
     uint64_t whole = route->left + route->going;
-    uint64_t floor = route_floor(limits, route);
-    double share = limits->route_share;
-    if (route->going <= floor || !is_more_than_share(route->going, share, whole)) {
-        floor = limits->route_messages;
-        share = STORE_BRAKE_ROUTE_WIPED_SHARE;
-        if (route->going <= floor || !is_more_than_share(route->going, share, whole))
-            return false;
-    }
+    if (route->going <= limit.floor || !is_more_than_share(route->going, limit.share, whole))
+        return false;
     say(reason, "route: ");
     say_gone(reason, route->going, whole, "message");
     say(reason, " from production");
     say_window(reason, limits->window_minutes);
-    say_limits(reason, floor, share);
+    say_limits(reason, limit.floor, limit.share);
     return true;
 }
 
@@ -165,17 +174,19 @@ enum store_brake_verdict store_brake_decide(const struct config_deletions *limit
 {
     struct words words = {.text = reason};
     reason[0] = '\0';
-    if (hold_route_messages(limits, route, &words) || hold_route_mailboxes(limits, route, &words))
-        return STORE_BRAKE_HOLD_ROUTE;
     if (hold_nameless(mailbox, &words) || hold_greetings(mailbox, &words) ||
         hold_messages(limits, mailbox, &words))
         return STORE_BRAKE_HOLD_MAILBOX;
+    if (hold_route_messages(limits, route, route_limit(limits, route), &words) ||
+        hold_route_messages(limits, route, wiped_limit(limits, route), &words) ||
+        hold_route_mailboxes(limits, route, &words))
+        return STORE_BRAKE_HOLD_ROUTE;
     return STORE_BRAKE_GO;
 }
 
 bool store_brake_is_emptied(const struct store_brake_mailbox *mailbox)
 {
-    return mailbox->left <= mailbox->greetings_left && mailbox->going >= STORE_BRAKE_EMPTIED_FROM;
+    return mailbox->left == 0 && mailbox->going >= STORE_BRAKE_EMPTIED_FROM;
 }
 
 bool store_brake_are_many(uint32_t mailboxes_with_sign, uint32_t mailboxes)
