@@ -323,18 +323,22 @@ static int check_list(const struct turn *turn, const struct folders_work *work, 
                        : "production lists no folder at all, not even INBOX: nothing is concluded from it");
 }
 
-/* Where the addresses of two sites were exchanged, or production's leads to the backup by some way. */
+/* Where the addresses of two sites were exchanged, or production's leads to the backup by some way: every folder that can
+ * tell them apart has the target's UIDVALIDITY now. (One alone may be a coincidence: they are times.) */
 static int check_sides(struct turn *turn, const struct folders_work *work, struct err *err)
 {
+    const char *folder = NULL;
     for (size_t i = 0; i < work->folder_count; i++) {
         const struct store_folder_marks *marks = &work->folders[i].marks;
         const struct imap_list_entry *entry = find_entry(turn, work->folders[i].name);
-        if (entry && entry->has_status && marks->source_uidvalidity && marks->target_uidvalidity &&
-            marks->source_uidvalidity != marks->target_uidvalidity &&
-            entry->status.uidvalidity == marks->target_uidvalidity)
-            return signs_swapped(turn, work->folders[i].name, err);
+        if (!entry || !entry->has_status || !marks->source_uidvalidity || !marks->target_uidvalidity ||
+            marks->source_uidvalidity == marks->target_uidvalidity)
+            continue;
+        if (entry->status.uidvalidity != marks->target_uidvalidity)
+            return 0;
+        folder = work->folders[i].name;
     }
-    return 0;
+    return folder ? signs_swapped(turn, folder, err) : 0;
 }
 
 static int by_inbox_first(const void *a, const void *b)

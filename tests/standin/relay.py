@@ -66,6 +66,14 @@ class Relay:
     def stop(self):
         _shut(self._listener)
         self._listener.close()
+        self.cut_all()
+
+    def lead_to(self, server):
+        """From now on another server is behind; what is open is cut."""
+        self.server = server
+        self.cut_all()
+
+    def cut_all(self):
         with self._lock:
             for sock in self._open:
                 _shut(sock)

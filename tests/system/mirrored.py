@@ -61,9 +61,11 @@ class Mirrored(Product):
         return self.mirror(mailbox, route)["messages"]
 
     def wait_mirror(self, condition, mailbox, route="dr", seconds=15, what="the mirror"):
-        """Until condition(mirror) holds."""
-        return wait_for(lambda: condition(self.mirror(mailbox, route)), seconds,
-                        lambda: f"{what}: {self.mirror(mailbox, route)}\n{self.log_tail(30)}")
+        """Until condition(mirror) holds; returns the mirror as it was then."""
+        def found():
+            mirror = self.mirror(mailbox, route)
+            return mirror if condition(mirror) else None
+        return wait_for(found, seconds, lambda: f"{what}: {self.mirror(mailbox, route)}\n{self.log_tail(30)}")
 
     def content(self):
         """What must stay as it is while nothing changes: checksums of the tables, and every mirror's figures."""
