@@ -187,7 +187,7 @@ static int prove(struct following *following, struct err *err)
 
 /* ---- ask ---- */
 
-static bool is_greeting_folder(const struct config_site *site, const char *name)
+bool deletions_is_greeting_folder(const struct config_site *site, const char *name)
 {
     for (size_t i = 0; i < site->greetings_folders.count; i++)
         if (str_equal(site->greetings_folders.items[i], name))
@@ -198,7 +198,7 @@ static bool is_greeting_folder(const struct config_site *site, const char *name)
 static void collect_greeting_folders(const struct following *following, struct ids *folders)
 {
     for (size_t i = 0; i < following->work->folder_count; i++)
-        if (is_greeting_folder(following->turn->route->from_site, following->work->folders[i].name))
+        if (deletions_is_greeting_folder(following->turn->route->from_site, following->work->folders[i].name))
             folders->items[folders->count++] = following->work->folders[i].folder_id;
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/copy.h"
+#include "copier/deletions.h"
 #include "copier/details.h"
 #include "copier/identify.h"
 #include "copier/marks.h"
@@ -487,7 +488,7 @@ static void count_figures(struct pass *pass, bool unchanged)
     struct store_mirror_figures *figures = &pass->turn->figures;
     const struct store_folder_marks *marks = &pass->folder->marks;
     struct pass_index index;
-    uint32_t highest = 0;
+    uint32_t highest = 0, left_before = figures->left_messages;
     figures->source_messages += unchanged ? marks->source_exists : pass->source.status.exists;
     figures->target_messages += unchanged ? marks->target_exists : pass->target_exists;
     figures->missing_messages += pass->missing;
@@ -499,6 +500,8 @@ static void count_figures(struct pass *pass, bool unchanged)
     for (size_t i = 0; i < pass->row_count; i++)
         if (pass->rows[i].source_uid == 0)
             count_row(figures, &pass->rows[i], &highest);
+    if (deletions_is_greeting_folder(pass->turn->route->from_site, pass->folder->name))
+        figures->left_messages = left_before;
 }
 
 static int bring_up(struct pass *pass, struct err *err)

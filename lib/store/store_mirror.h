@@ -54,7 +54,7 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
 struct store_mirror_figures {
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages;
     uint32_t foreign_messages, late_messages, gone_folders;
-    uint32_t left_messages; /* with a copy, still on production */
+    uint32_t left_messages; /* with a copy, still on production; greetings apart (store_brake.h) */
     bool any_gone; /* something is recorded as gone from production: counted in the store, see below */
     char refused_keywords[800];
 };

@@ -201,7 +201,8 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
     uint32_t days = route->from_site->retention_days;
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT COALESCE(SUM(here), 0), COALESCE(SUM((undecided OR recent) AND NOT here AND counted), 0), "
+        "SELECT COALESCE(SUM(here AND NOT greeting), 0), "
+        "COALESCE(SUM((undecided OR recent) AND NOT here AND counted AND NOT greeting), 0), "
         "COALESCE(SUM(undecided AND NOT here AND counted AND nameless), 0), "
         "COALESCE(SUM(undecided AND proven AND greeting), 0), COALESCE(SUM(here AND greeting), 0) FROM "
         "(SELECT g.source_gone_at IS NULL AS here, g.removal = 'none' AS undecided, "
