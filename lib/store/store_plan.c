@@ -14,14 +14,16 @@
 
 /* ---- list ---- */
 
+/* Seconds; 0 for what was committed after this statement began, NULL for what was not yet. */
+#define AGE "GREATEST(TIMESTAMPDIFF(MICROSECOND, "
+#define OLD ", UTC_TIMESTAMP(6)) / 1000000.0, 0)"
+
 /* A site's plan has neither route nor mirror: it stands for all routes from its site. */
 static const char list_sql[] =
     "SELECT p.plan_id, CAST(p.kind AS BINARY), CAST(p.state AS BINARY), s.name, r.name, p.mailbox, p.reason, "
     "p.words, p.messages, COALESCE(SUM(g.outcome = 'open'), 0), COALESCE(SUM(g.outcome = 'removed'), 0), "
-    "COALESCE(SUM(g.outcome = 'kept'), 0), COALESCE(SUM(g.outcome = 'back'), 0), "
-    "TIMESTAMPDIFF(MICROSECOND, p.made_at, UTC_TIMESTAMP(6)) / 1000000.0, "
-    "TIMESTAMPDIFF(MICROSECOND, p.decided_at, UTC_TIMESTAMP(6)) / 1000000.0, "
-    "TIMESTAMPDIFF(MICROSECOND, p.ended_at, UTC_TIMESTAMP(6)) / 1000000.0, p.decided_by, p.decision "
+    "COALESCE(SUM(g.outcome = 'kept'), 0), COALESCE(SUM(g.outcome = 'back'), 0), " AGE "p.made_at" OLD
+    ", " AGE "p.decided_at" OLD ", " AGE "p.ended_at" OLD ", p.decided_by, p.decision "
     "FROM (SELECT a.* FROM plan a LEFT JOIN route o ON o.route_id = a.route_id "
     "WHERE a.plan_id > ? AND (? = 0 OR a.plan_id = ?) "
     "AND (NOT ? OR a.state IN ('held', 'allowed') OR (a.kind = 'site' AND a.state = 'refused')) "

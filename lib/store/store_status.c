@@ -8,9 +8,11 @@
 #include "store/store_query.h"
 #include "store/store_state.h"
 
-/* SINCE "column" NOW: seconds. */
+/* SINCE "column" NOW: seconds. AGE "column" OLD: the same, but 0 for what was committed after this statement began. */
 #define SINCE "TIMESTAMPDIFF(MICROSECOND, "
 #define NOW ", UTC_TIMESTAMP(6)) / 1000000.0"
+#define AGE "GREATEST(" SINCE
+#define OLD NOW ", 0)"
 #define PLANS "FROM plan q WHERE q.mirror_id = m.mirror_id"
 #define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND q.kind = 'site' AND q.state"
 
@@ -21,10 +23,10 @@ static const char status_sql[] =
     "m.verify_wanted_seq > m.verify_done_seq, m.wanted_seq, m.done_seq, m.verify_wanted_seq, "
     "m.verify_done_seq, m.source_messages, m.target_messages, m.missing_messages, m.refused_messages, "
     "m.altered_messages, m.gone_messages, m.foreign_messages, m.late_messages, m.gone_folders, "
-    "m.copied_messages, m.copied_bytes, m.refused_keywords, m.lease_owner, " SINCE "m.behind_since" NOW
-    ", " SINCE "m.proven_at" NOW ", GREATEST(-" SINCE "m.next_try_at" NOW ", 0), "
-    "m.error, m.error_scope, m.error_side, " SINCE "m.error_at" NOW ", " SINCE "m.error_since" NOW ", "
-    "l.error, " SINCE "l.looked_at" NOW ", " SINCE "l.error_at" NOW ", " SINCE "m.verified_at" NOW ", "
+    "m.copied_messages, m.copied_bytes, m.refused_keywords, m.lease_owner, " AGE "m.behind_since" OLD ", " AGE
+    "m.proven_at" OLD ", GREATEST(-" SINCE "m.next_try_at" NOW ", 0), "
+    "m.error, m.error_scope, m.error_side, " AGE "m.error_at" OLD ", " AGE "m.error_since" OLD ", "
+    "l.error, " AGE "l.looked_at" OLD ", " AGE "l.error_at" OLD ", " AGE "m.verified_at" OLD ", "
     "m.verify_differences, IF(? IS NULL, NULL, m.verify_report), p.name, t.name, p.login_state, "
     "t.login_state, p.error, t.error, m.held_messages, m.kept_messages, m.waiting_messages, "
     "GREATEST(-" SINCE "m.deletion_due_at" NOW ", 0), "

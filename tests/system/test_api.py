@@ -550,6 +550,17 @@ def test_status_of_a_well_mirror_and_of_silence(api):
     assert {site["name"] for site in summary["sites"]} == {"production", "dr", "branch"}
 
 
+def test_what_was_committed_while_we_asked_is_new_and_not_never(api):
+    """A time behind the statement's own: it began before, and read the row after."""
+    add(api, "1001", routes=["dr"])
+    api.mirrored("1001", proven_at="UTC_TIMESTAMP(6) + INTERVAL 10 SECOND")
+    mirror = listed(api)["mailboxes"][0]["mirrors"][0]
+    assert mirror["state"] == "equal" and mirror["proven_age_seconds"] == 0
+    plan = api.held("1001")
+    api.sql("UPDATE plan SET state = 'refused', decided_by = 'ann', decided_at = UTC_TIMESTAMP(6) + INTERVAL 10 SECOND")
+    assert "was refused by ann" in api.ask("POST", f"/api/v1/held/{plan}/allow", {"reason": "x"}).problem(409)
+
+
 def test_why(api):
     add(api, "1001", routes=["dr"])
     api.mirrored("1001", equal="0", refused_messages="1", refused_keywords="'$Unopened'", gone_messages="2",
