@@ -29,19 +29,18 @@ static const char *target_of(const struct config_route *route)
 static void what(const struct store_plan *plan, const struct config_route *route, char *text, size_t size)
 {
     char count[API_TEXT_BYTES];
+    bool open = api_plan_is_open(plan);
     if (api_plan_is_site(plan))
         snprintf(
             text, size,
-            "Signs that %s was restored, rebuilt or exchanged: deletions and overwriting are stopped on all "
-            "routes from it. New messages are copied as ever.",
-            plan->site);
+            "Signs that %s was restored, rebuilt or exchanged: deletions and overwriting %s stopped on all "
+            "routes from it.%s",
+            plan->site, open ? "are" : "were", open ? " New messages are copied as ever." : "");
     else
-        snprintf(
-            text, size,
-            "%s of mailbox %s gone from %s, and left on %s (route %s) until a person decides. New messages "
-            "are copied as ever.",
-            api_text_count(plan->messages, "message", count), plan->mailbox, plan->site, target_of(route),
-            plan->route);
+        snprintf(text, size, "%s of mailbox %s gone from %s, and %s on %s (route %s)%s",
+                 api_text_count(plan->messages, "message", count), plan->mailbox, plan->site,
+                 open ? "left" : "held", target_of(route), plan->route,
+                 open ? " until a person decides. New messages are copied as ever." : ".");
 }
 
 /* ---- what a person may do ---- */

@@ -57,7 +57,7 @@ static void note_failed(struct deciding *deciding, double id, long status, const
     cJSON_AddNumberToObject(failed, "status", (double)status);
     cJSON_AddStringToObject(failed, "detail", words);
     cJSON_AddItemToArray(deciding->failed, failed);
-    ctl_complain("plan %.0f was not decided: %s", id, words);
+    ctl_complain("%s", words);
 }
 
 static enum ctl_exit decide_one(struct deciding *deciding, double id)

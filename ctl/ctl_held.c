@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "ctl/ctl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,13 +278,14 @@ static void say_decided(const struct ctl *ctl, const cJSON *plan)
 
 static void show_plan(const struct ctl *ctl, const cJSON *plan)
 {
-    char age[16];
+    char age[16], since[32];
     const cJSON *messages = cJSON_GetObjectItemCaseSensitive(plan, "messages");
+    snprintf(since, sizeof since, "%s ago", ctl_age(ctl_number(plan, "made_age_seconds", -1), age));
     ctl_say("plan %.0f: %s", ctl_number(plan, "id", 0), ctl_text(plan, "state"));
     ctl_say_wrapped(ctl, "What", ctl_text(plan, "what"));
     ctl_say_wrapped(ctl, "Why", ctl_text(plan, "reason"));
     ctl_say_wrapped(ctl, "It says now", ctl_text(plan, "introduces_itself"));
-    ctl_say_wrapped(ctl, "Since", ctl_age(ctl_number(plan, "made_age_seconds", -1), age));
+    ctl_say_wrapped(ctl, "Since", since);
     if (!is_site(plan))
         say_counts(ctl, messages);
     ctl_say_wrapped(ctl, "Now", ctl_text(plan, "now"));
