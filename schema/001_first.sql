@@ -289,7 +289,7 @@ CREATE TABLE IF NOT EXISTS intent (
 -- scanner (made, done, dissolved), api (decided; dissolved with its mailbox). kind: which limit held it; site: the breaker,
 -- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site. allowed: to
 -- be carried out; done: carried out (site: allowed); dissolved: no message is left to decide on. messages: the set's size
--- when it was made.
+-- when it was made; emptied: its mailbox had no others.
 CREATE TABLE IF NOT EXISTS plan (
   plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   kind         ENUM('mailbox','route','site') NOT NULL,
@@ -300,6 +300,7 @@ CREATE TABLE IF NOT EXISTS plan (
   mailbox      VARBINARY(64) NOT NULL DEFAULT '',
   reason       VARBINARY(800) NOT NULL,
   messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  emptied      BOOLEAN NOT NULL DEFAULT 0,
   fingerprint  BINARY(32) NULL,
   words        VARBINARY(800) NOT NULL DEFAULT '',
   made_at      DATETIME(6) NOT NULL,

@@ -254,21 +254,24 @@ static int add_removed(struct store *store, struct asking *asking, struct err *e
 }
 
 /* Held lately, on other mirrors; ours are among the rows. One or two mailboxes that were held for themselves don't make a
- * disaster of the route; many do. */
+ * disaster of the route; many do. What users deleted and the route held in the same hour counts as what it is: were each of
+ * their mailboxes taken for an emptied one, a route once held would hold for ever. */
 static int add_held(struct store *store, struct asking *asking, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT kind = 'route', COUNT(DISTINCT mirror_id), COALESCE(SUM(messages), 0) FROM plan "
-        "WHERE route_id = ? AND mirror_id <> ? AND made_at > " WINDOW " GROUP BY 1",
+        "SELECT kind = 'route', COUNT(DISTINCT mirror_id), COUNT(DISTINCT IF(emptied, mirror_id, NULL)), "
+        "COALESCE(SUM(messages), 0) FROM plan WHERE route_id = ? AND mirror_id <> ? AND made_at > " WINDOW
+        " AND state IN ('held', 'refused') GROUP BY 1",
         bind_u64(asking->route_id), bind_u64(asking->lease->mirror_id), bind_u64(window_us(asking)));
     while (query && store_query_next(query)) {
         bool for_route = store_query_bool(query);
         uint32_t mailboxes = store_query_u32(query);
+        uint32_t emptied = store_query_u32(query);
         uint64_t messages = store_query_u64(query);
         if (!for_route && mailboxes < STORE_BRAKE_MANY)
             continue;
-        asking->route.emptied += mailboxes;
+        asking->route.emptied += emptied;
         asking->route.going += messages;
     }
     return store_query_end(query, err);
@@ -306,14 +309,15 @@ static int count(struct store *store, struct asking *asking, struct err *err)
 static int add_plan(struct store *store, struct asking *asking, enum store_brake_verdict verdict,
                     struct err *err)
 {
-    if (STORE_EXEC(
-            store, err,
-            "INSERT INTO plan (kind, site_id, route_id, mirror_id, mailbox, reason, made_at) SELECT ?, ?, "
-            "?, m.mirror_id, b.number, ?, UTC_TIMESTAMP(6) FROM mirror m JOIN mailbox b ON b.mailbox_id = "
-            "m.mailbox_id WHERE m.mirror_id = ?",
-            bind_text(verdict == STORE_BRAKE_HOLD_ROUTE ? "route" : "mailbox"), bind_u64(asking->site_id),
-            bind_u64(asking->route_id), bind_text(asking->answer->reason),
-            bind_u64(asking->lease->mirror_id)) < 0)
+    if (STORE_EXEC(store, err,
+                   "INSERT INTO plan (kind, site_id, route_id, mirror_id, mailbox, reason, emptied, made_at) "
+                   "SELECT ?, ?, ?, m.mirror_id, b.number, ?, ?, UTC_TIMESTAMP(6) FROM mirror m JOIN mailbox "
+                   "b ON b.mailbox_id = "
+                   "m.mailbox_id WHERE m.mirror_id = ?",
+                   bind_text(verdict == STORE_BRAKE_HOLD_ROUTE ? "route" : "mailbox"),
+                   bind_u64(asking->site_id), bind_u64(asking->route_id), bind_text(asking->answer->reason),
+                   bind_bool(store_brake_is_emptied(&asking->mailbox)),
+                   bind_u64(asking->lease->mirror_id)) < 0)
         return -1;
     asking->answer->plan_id = store_query_insert_id(store);
     return 0;
