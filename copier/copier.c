@@ -33,6 +33,7 @@ static bool on_tick(void *context)
 {
     struct copier *copier = context;
     daemon_tick(copier->daemon, NULL);
+    access_step(copier->tools.access);
     return !copier->turn || turn_tick(copier->turn);
 }
 
@@ -137,7 +138,11 @@ static int step(void *state, struct err *err)
     if (copier->busy)
         return 0;
     daemon_tick(copier->daemon, "waiting");
-    daemon_wait(copier->daemon, &fd, 1, LOOK_EVERY_MS);
+    /* What the last turn left says goodbye meanwhile. */
+    if (access_step(copier->tools.access))
+        imap_reactor_run(copier->tools.reactor, &fd, 1, LOOK_EVERY_MS);
+    else
+        daemon_wait(copier->daemon, &fd, 1, LOOK_EVERY_MS);
     return 0;
 }
 

@@ -156,12 +156,13 @@ static int open_sides(struct turn *turn, struct err *err)
     return target_list(turn->target, err);
 }
 
+/* Without waiting for the answers to LOGOUT: the next turn may begin. */
 static void close_sides(struct turn *turn)
 {
     imap_list_fini(&turn->source_list);
     target_free(turn->target);
-    access_session_free(turn->source_session);
-    access_session_free(turn->target_session);
+    access_session_leave(turn->source_session);
+    access_session_leave(turn->target_session);
 }
 
 /* ---- folders ---- */

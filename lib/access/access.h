@@ -55,8 +55,8 @@ int access_renew(struct access *access, struct err *err);
 void access_session_free(struct access_session *session);
 /* The same without waiting: takes the session; access_step() sees to the rest. */
 void access_session_leave(struct access_session *session);
-/* Moves on what access_session_leave() began; call it in each round of the reactor. */
-void access_step(struct access *access);
+/* Moves on what access_session_leave() began; call it in each round of the reactor. Is any still leaving? */
+bool access_step(struct access *access);
 /* Cuts the connection at once (half a literal was sent). */
 void access_session_cut(struct access_session *session);
 

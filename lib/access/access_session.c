@@ -146,6 +146,7 @@ static void start_login(struct access_session *session, const char *mailbox, enu
         .password = access_secret_get(session->access, session->site, &version, &session->error),
         .mailbox = mailbox,
         .side = session->side,
+        .list_early = step != STEP_PROBING,
     };
 
     if (params.password != NULL)
@@ -507,17 +508,21 @@ void access_session_leave(struct access_session *session)
     access_session_free(session);
 }
 
-void access_step(struct access *access)
+bool access_step(struct access *access)
 {
     struct access_session *session = access->sessions;
+    bool leaving = false;
 
     while (session != NULL) {
         struct access_session *next = session->next;
 
         if (session->step == STEP_LEAVING && finish_logout(session))
             unlink_and_free(session);
+        else
+            leaving |= session->step == STEP_LEAVING;
         session = next;
     }
+    return leaving;
 }
 
 void access_session_cut(struct access_session *session)

@@ -19,7 +19,8 @@ enum { MAX_IN_FLIGHT = 100, WORD_BYTES = 24 };
 enum kind {
     PLAIN,
     SEARCH,
-    ALONE, /* changes what other commands mean */
+    COURTESY, /* whether it succeeds changes nothing for the others */
+    ALONE,    /* changes what other commands mean */
 };
 
 static const struct {
@@ -28,7 +29,7 @@ static const struct {
 } kinds[] = {
     {"LOGIN", ALONE},   {"AUTHENTICATE", ALONE}, {"UID SEARCH", SEARCH}, {"SELECT", ALONE},
     {"EXAMINE", ALONE}, {"UNSELECT", ALONE},     {"PROXYAUTH", ALONE},   {"CAPABILITY", ALONE},
-    {"ENABLE", ALONE},  {"LOGOUT", ALONE},
+    {"LOGOUT", ALONE},  {"ID", COURTESY},        {"ENABLE", COURTESY},
 };
 
 struct imap_command {
@@ -112,6 +113,9 @@ void imap_pipeline_forget(struct imap_pipeline *pipeline, struct imap_command *c
 /* May `next` be sent while `open` is unanswered? */
 static bool may_follow(const struct imap_command *open, const struct imap_command *next)
 {
+    /* Servers carry them out in order, and what follows means the same if they are refused. */
+    if (open->kind == COURTESY && next->kind != ALONE)
+        return true;
     /* What selects a folder, leaves, or changes who we are and what is understood, stands alone: what comes after it
      * would mean something else if it failed, and the untagged answers of both sides of it look alike. */
     if (open->kind == ALONE || next->kind == ALONE)

@@ -438,6 +438,7 @@ struct imap_session *imap_session_start(const struct imap_session_params *params
     session->site = params->site;
     session->mailbox = str_copy(params->mailbox);
     session->side = params->side;
+    session->list_early = params->list_early;
     session->password = secret_from(secret_reveal(params->password));
     session->reactor = params->reactor;
     session->started_ms = clock_boot_ms();
@@ -467,6 +468,7 @@ void imap_session_free(struct imap_session *session)
     if (!session)
         return;
     imap_session_cut(session);
+    imap_session_list_forget(session);
     imap_reactor_remove(session->reactor, session);
     imap_response_free(session->reader);
     buf_fini(&session->in);

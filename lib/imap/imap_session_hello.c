@@ -35,28 +35,31 @@ static int on_id(void *context, const struct imap_response *response, struct err
     return 0;
 }
 
-/* NO or BAD to either is no harm: they are courtesies. */
-static void on_hello_done(void *context, int result, const char *code, const struct err *err)
+/* NO or BAD to either is no harm: they are courtesies. ID is waited for, since it tells which server this is. */
+static void on_id_done(void *context, int result, const char *code, const struct err *err)
 {
     struct imap_session *session = context;
     (void)result;
     (void)code;
     (void)err;
-    if (session->phase == IMAP_PHASE_HELLO && imap_pipeline_is_empty(&session->pipeline))
+    if (session->phase == IMAP_PHASE_HELLO)
         imap_session_enter(session, IMAP_PHASE_READY);
 }
 
+/* All in one go: a far server is asked once. */
 static void say_hello(struct imap_session *session)
 {
-    const struct imap_handlers handlers = {.context = session, .on_done = on_hello_done};
+    const struct imap_handlers handlers = {.context = session, .on_done = on_id_done}, nobody = {0};
     const struct imap_pipeline_extras id = {.on_untagged = on_id}, none = {0};
     imap_session_enter(session, IMAP_PHASE_HELLO);
     if (imap_session_has(session, IMAP_CAP_ID))
         imap_session_add(session, &handlers, &id, str_copy(OUR_ID));
-    if (imap_session_has(session, IMAP_CAP_ENABLE) && imap_session_has(session, IMAP_CAP_CONDSTORE))
-        imap_session_add(session, &handlers, &none, str_copy("ENABLE CONDSTORE"));
-    if (imap_pipeline_is_empty(&session->pipeline))
+    else
         imap_session_enter(session, IMAP_PHASE_READY);
+    if (imap_session_has(session, IMAP_CAP_ENABLE) && imap_session_has(session, IMAP_CAP_CONDSTORE))
+        imap_session_add(session, &nobody, &none, str_copy("ENABLE CONDSTORE"));
+    if (session->list_early)
+        imap_session_list_early(session);
 }
 
 /* ---- CAPABILITY ---- */

@@ -3,7 +3,7 @@
  *
  *   CONNECT --> LOGIN --> PROXYAUTH --> CAPABILITY --> HELLO --> READY
  *     (LOGIN or AUTHENTICATE; PROXYAUTH where that is the form; CAPABILITY if the login did not tell; ID and ENABLE where
- *     offered)
+ *     offered, and the list of folders in one go with them where it was asked for)
  *   any of them --> OVER
  */
 #ifndef MIRROR_IMAP_SESSION_PRIVATE_H
@@ -30,6 +30,7 @@ enum {
 };
 
 struct imap_append;
+struct imap_listing;
 
 struct imap_session {
     struct imap_session *next; /* the reactor's list */
@@ -65,6 +66,8 @@ struct imap_session {
     bool capabilities_told;  /* by the login */
     struct secret *password; /* only until the login is over */
     char *words;             /* greeting and ID */
+    bool list_early;         /* the list of folders is asked for with the last question of the login */
+    struct imap_listing *early; /* that one, until somebody takes it */
 };
 
 /* ---- for the reactor ---- */
@@ -89,6 +92,9 @@ struct imap_command *imap_session_add(struct imap_session *session, const struct
                                       const struct imap_pipeline_extras *extras, char *line);
 /* The login is through: asks what is still missing, then READY. imap_session_hello.c */
 void imap_session_greet(struct imap_session *session);
+/* Asks for all folders with STATUS before anybody wants them: the next imap_session_list_start() takes what comes. */
+void imap_session_list_early(struct imap_session *session);
+void imap_session_list_forget(struct imap_session *session); /* nobody took it; only once its commands have ended */
 const char *imap_session_status_items(const struct imap_session *session); /* of STATUS, in parentheses */
 void imap_session_enter(struct imap_session *session, enum imap_session_phase phase);
 
