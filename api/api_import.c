@@ -126,7 +126,7 @@ static void store_record(struct api *api, struct import *import, const struct ap
     if (store && api_subscribe_store(store, subscribe, &added, &err) == 0) {
         count_added(import, added);
         if (added != STORE_ADDED_UNCHANGED && import->added + import->changed <= WAKE_EACH_MAX)
-            api_wake_scanners(api->wake, subscribe->mailbox.number);
+            api_wake_scanners(api->wake, NULL);
         answer_line(import, record->line, subscribe->mailbox.number, api_subscribe_added_word(added), NULL);
         return;
     }

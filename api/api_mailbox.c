@@ -197,7 +197,7 @@ static void add(struct api *api, const struct api_request *request, struct api_s
         return;
     }
     if (added != STORE_ADDED_UNCHANGED)
-        api_wake_scanners(api->wake, subscribe->mailbox.number);
+        api_wake_scanners(api->wake, NULL);
     cJSON *mailbox = one_mailbox(api, store, subscribe->mailbox.number, &err);
     if (!mailbox) { /* removed again already, or the store went away: the first part still holds */
         mailbox = cJSON_CreateObject();
