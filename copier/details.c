@@ -81,7 +81,7 @@ static void note_loss(struct pass *pass, const uint32_t *uids, size_t count, con
 
 static int ask(struct pass *pass, const uint32_t *uids, size_t count, struct err *err)
 {
-    int result = source_details(pass->turn->source, uids, count, &pass->fresh, err);
+    int result = source_details(pass->turn->source, &pass->source, uids, count, &pass->fresh, err);
     if (result != 0)
         note_loss(pass, uids, count, err);
     return result;

@@ -164,7 +164,7 @@ int identify_source(struct pass *pass, struct err *err)
     unknown_source_uids(pass, &uids);
     if (wanted + uids.count == 0)
         goto out;
-    result = source_details(pass->turn->source, uids.items, uids.count, &fresh, err);
+    result = source_details(pass->turn->source, &pass->source, uids.items, uids.count, &fresh, err);
     if (result != 0)
         goto out;
     use_fresh(&search, &fresh);

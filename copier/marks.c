@@ -233,6 +233,7 @@ static void note_refusal(struct pass *pass, struct job *jobs, size_t count, cons
 static int store(struct pass *pass, const uint32_t *uids, size_t count, const struct imap_flags *add,
                  const struct imap_flags *remove, bool *refused_out, struct err *err)
 {
+    imap_folder_status_fini(&pass->read_back);
     return target_store_flags(pass->turn->target, pass->folder->target_name, uids, count, add, remove,
                               refused_out, err);
 }
@@ -444,6 +445,9 @@ static int read_back(struct pass *pass, bool appended, struct err *err)
                                  pass->touched.count, &messages, err);
     if (result == 0)
         result = record_read_back(pass, &messages, appended, err);
+    imap_folder_status_fini(&pass->read_back);
+    pass->read_back = messages.status;
+    messages.status = (struct imap_folder_status){0};
     target_messages_fini(&messages);
     pass->touched.count = 0;
     return result == 0 ? 0 : err_prefix(err, "read back");

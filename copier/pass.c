@@ -237,4 +237,5 @@ void pass_fini(struct pass *pass)
     imap_messages_fini(&pass->fresh);
     imap_uids_fini(&pass->touched);
     free(pass->losses);
+    imap_folder_status_fini(&pass->read_back);
 }

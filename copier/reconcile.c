@@ -155,10 +155,30 @@ static int note_signs(struct pass *pass, struct err *err)
     return signs_new_uidvalidity(pass->turn, err);
 }
 
+/* After a failed turn with the short question: one message's header may be what production died over or said NO to, and
+ * details_fetch() finds out which. */
+static bool may_ask_for_all(const struct pass *pass)
+{
+    const struct imap_list_entry *entry = pass->entry;
+    return pass->row_count == 0 && !pass->folder->marks.has_source && entry->has_status &&
+           entry->status.exists > 0 && pass->turn->claim->fail_count == 0;
+}
+
+static int look(struct pass *pass, struct err *err)
+{
+    if (may_ask_for_all(pass)) {
+        int result = source_look_first(pass->turn->source, pass->entry, &pass->source, err);
+        if (result == 0 || err->scope != ERR_FOLDER)
+            return result;
+        err_clear(err);
+    }
+    return source_look(pass->turn->source, pass->entry, &pass->folder->marks, &pass->source, err);
+}
+
 static int look_at_source(struct pass *pass, struct err *err)
 {
     const struct store_folder_marks *marks = &pass->folder->marks;
-    if (source_look(pass->turn->source, pass->entry, marks, &pass->source, err) != 0)
+    if (look(pass, err) != 0)
         return -1;
     if (pass->source.status.uidvalidity == 0)
         return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "production tells no UIDVALIDITY");
@@ -217,6 +237,13 @@ static bool target_has_strangers(const struct pass *pass)
     return false;
 }
 
+/* Its STATUS is a listing of nothing. Where there is something to be settled, we look as it stands now. */
+static bool is_known_empty(const struct pass *pass, const struct imap_folder_status *status)
+{
+    return !pass->turn->list_target && pass->intent_count == 0 && pass->row_count == 0 &&
+           status->has_exists && status->exists == 0 && status->has_uidnext && status->has_uidvalidity;
+}
+
 /* Its UIDNEXT going back, or another UIDVALIDITY, means that recorded UIDs may name strangers. */
 static int look_at_target(struct pass *pass, struct err *err)
 {
@@ -236,6 +263,11 @@ static int look_at_target(struct pass *pass, struct err *err)
     pass->target_exists = status.exists;
     if (as_recorded && !pass->turn->list_target && pass->intent_count == 0)
         return 0;
+    if (is_known_empty(pass, &status)) {
+        pass->target.status = status;
+        pass->target_listed = true;
+        return 0;
+    }
     if (list_target(pass, err) != 0)
         return -1;
     /* STATUS is older than the EXAMINE of the listing: what it listed counts. */
@@ -397,9 +429,11 @@ static void fill_source_marks(const struct pass *pass, struct store_folder_marks
  * there, and the next pass lists the folder. */
 static int fill_target_marks(struct pass *pass, struct store_folder_marks *marks, struct err *err)
 {
-    struct imap_folder_status now = {0};
-    if (target_folder_status(pass->turn->target, pass->folder->target_name, &now, err) != 0)
+    struct imap_folder_status now = pass->read_back;
+    if (!now.has_uidvalidity &&
+        target_folder_status(pass->turn->target, pass->folder->target_name, &now, err) != 0)
         return -1;
+    pass->read_back = (struct imap_folder_status){0};
     marks->target_uidvalidity = pass->target_uidvalidity;
     marks->target_uidnext = now.uidnext;
     marks->target_exists = now.exists;

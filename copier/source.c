@@ -4,11 +4,14 @@
  */
 #include "copier/source.h"
 
+#include "base/str.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 /* The date never changes: another one under a known UID is another message. */
 #define LOOKED_AT "FLAGS INTERNALDATE"
+#define DETAILS "FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]"
 
 enum { NEWEST = 10 };
 
@@ -52,12 +55,8 @@ static bool is_whole(const struct imap_session *session, const struct imap_folde
     return (status->has_uidnext && before == status->exists) || all == imap_session_exists(session);
 }
 
-static int look_whole(struct imap_session *session, struct source_view *view, struct err *err)
+static int check_whole(struct imap_session *session, const struct source_view *view, struct err *err)
 {
-    view->whole = true;
-    if (view->status.exists > 0 &&
-        imap_messages_fetch(session, "1:*", LOOKED_AT, "", &view->messages, err) != 0)
-        return -1;
     if (is_whole(session, &view->status, count_between(&view->messages, 0, view->status.uidnext),
                  view->messages.count))
         return 0;
@@ -80,6 +79,15 @@ static int search_all(struct imap_session *session, const struct imap_folder_sta
                    "SEARCH gave %zu messages where production counts %" PRIu32
                    ": nothing is concluded from it",
                    uids->count, imap_session_exists(session));
+}
+
+static int look_whole(struct imap_session *session, struct source_view *view, struct err *err)
+{
+    view->whole = true;
+    if (view->status.exists > 0 &&
+        imap_messages_fetch(session, "1:*", LOOKED_AT, "", &view->messages, err) != 0)
+        return -1;
+    return check_whole(session, view, err);
 }
 
 /* The newest of those known before. A store that was restored has dealt their UIDs out again, and what it calls changed
@@ -146,6 +154,19 @@ out:
     return result;
 }
 
+int source_look_first(struct imap_session *session, const struct imap_list_entry *entry,
+                      struct source_view *view_out, struct err *err)
+{
+    const struct imap_messages_opening opening = {
+        .wire_name = entry->wire_name, .set = "1:*", .items = DETAILS};
+    *view_out = (struct source_view){.whole = true};
+    if (imap_messages_open(session, &opening, &view_out->status, &view_out->messages, err) == 0 &&
+        check_whole(session, view_out, err) == 0)
+        return 0;
+    source_view_fini(view_out);
+    return -1;
+}
+
 bool source_view_has(const struct source_view *view, uint32_t uid)
 {
     if (view->whole)
@@ -155,11 +176,35 @@ bool source_view_has(const struct source_view *view, uint32_t uid)
     return true;
 }
 
-int source_details(struct imap_session *session, const uint32_t *uids, size_t count,
-                   struct imap_messages *messages, struct err *err)
+/* What the first look told already. */
+static bool take_details(const struct source_view *view, uint32_t uid, struct imap_messages *messages)
 {
-    if (count == 0)
-        return 0;
-    return imap_messages_fetch_uids(session, uids, count, "FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]",
-                                    messages, err);
+    const struct imap_message *told = imap_messages_find(&view->messages, uid);
+    struct imap_message *message;
+    if (!told || !told->has_header || !told->has_size)
+        return false;
+    if (messages->count == messages->size) {
+        messages->size = messages->size ? messages->size * 2 : 64;
+        messages->items = mem_grow(messages->items, messages->size, sizeof(*messages->items));
+    }
+    message = &messages->items[messages->count++];
+    *message = *told;
+    imap_flags_init(&message->flags);
+    imap_flags_copy(&message->flags, &told->flags);
+    return true;
+}
+
+int source_details(struct imap_session *session, const struct source_view *view, const uint32_t *uids,
+                   size_t count, struct imap_messages *messages, struct err *err)
+{
+    struct imap_uids untold = {0};
+    bool may_take = messages->count == 0; /* else a second try */
+    int result = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!may_take || !take_details(view, uids[i], messages))
+            imap_uids_add(&untold, uids[i]);
+    if (untold.count > 0)
+        result = imap_messages_fetch_uids(session, untold.items, untold.count, DETAILS, messages, err);
+    imap_uids_fini(&untold);
+    return result;
 }

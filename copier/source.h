@@ -21,6 +21,10 @@ struct source_view {
  * else everything's flags. A listing that disagrees with EXISTS fails (I6). */
 int source_look(struct imap_session *session, const struct imap_list_entry *entry,
                 const struct store_folder_marks *marks, struct source_view *view_out, struct err *err);
+/* The same for a folder of which nothing is recorded and which is listed as not empty: everything in one round trip, with
+ * the details that all of it will need. */
+int source_look_first(struct imap_session *session, const struct imap_list_entry *entry,
+                      struct source_view *view_out, struct err *err);
 void source_view_fini(struct source_view *view);
 
 /* The second look: opens the folder afresh and SEARCHes all of it. Fails (ERR_FOLDER) if the answer disagrees with EXISTS,
@@ -31,8 +35,9 @@ int source_list_uids(struct imap_session *session, const struct imap_list_entry 
 /* Is a recorded message still there? */
 bool source_view_has(const struct source_view *view, uint32_t uid);
 
-/* Completes `messages` for these UIDs (ascending): flags, date, size and digest of the header. */
-int source_details(struct imap_session *session, const uint32_t *uids, size_t count,
-                   struct imap_messages *messages, struct err *err);
+/* Completes `messages` for these UIDs (ascending): flags, date, size and digest of the header. What `view` tells already is
+ * not asked for, if `messages` is empty. */
+int source_details(struct imap_session *session, const struct source_view *view, const uint32_t *uids,
+                   size_t count, struct imap_messages *messages, struct err *err);
 
 #endif

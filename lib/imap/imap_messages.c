@@ -5,6 +5,7 @@
 #include "imap/imap_messages.h"
 
 #include "base/str.h"
+#include "imap/imap_session_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,19 +212,56 @@ int imap_messages_fetch(struct imap_session *session, const char *set, const cha
     return end_fetching(session, &fetching, err);
 }
 
+static void send_fetches(struct imap_session *session, struct fetching *fetching,
+                         const struct imap_messages_opening *what, bool follows_opening)
+{
+    struct imap_handlers handlers = {.context = fetching, .on_fetch = on_fetch, .on_done = on_fetch_done};
+    const struct imap_pipeline_extras extras = {.follows_opening = follows_opening};
+    char set[IMAP_UIDS_SET_BYTES];
+    for (size_t i = 0; i < what->count;) {
+        i += imap_uids_format(what->uids + i, what->count - i, set);
+        if (!is_sent(&fetching->answer,
+                     imap_session_add(session, &handlers, &extras,
+                                      str_format("UID FETCH %s (UID %s)", set, what->items))))
+            return;
+    }
+    if (what->set)
+        is_sent(&fetching->answer,
+                imap_session_add(session, &handlers, &extras,
+                                 str_format("UID FETCH %s (UID %s)", what->set, what->items)));
+}
+
 int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count,
                              const char *items, struct imap_messages *messages, struct err *err)
 {
+    const struct imap_messages_opening what = {.uids = uids, .count = count, .items = items};
     struct fetching fetching = {.messages = messages};
-    struct imap_handlers handlers = {.context = &fetching, .on_fetch = on_fetch, .on_done = on_fetch_done};
-    char set[IMAP_UIDS_SET_BYTES];
-    for (size_t i = 0; i < count;) {
-        i += imap_uids_format(uids + i, count - i, set);
-        if (!is_sent(&fetching.answer,
-                     imap_session_send(session, &handlers, "UID FETCH %s (UID %s)", set, items)))
-            break;
-    }
+    send_fetches(session, &fetching, &what, false);
     return end_fetching(session, &fetching, err);
+}
+
+struct heels {
+    struct imap_session *session;
+    struct fetching fetching;
+    const struct imap_messages_opening *opening;
+};
+
+static void on_its_heels(void *context)
+{
+    struct heels *heels = context;
+    send_fetches(heels->session, &heels->fetching, heels->opening, true);
+}
+
+int imap_messages_open(struct imap_session *session, const struct imap_messages_opening *opening,
+                       struct imap_folder_status *status_out, struct imap_messages *messages, struct err *err)
+{
+    struct heels heels = {.session = session, .fetching = {.messages = messages}, .opening = opening};
+    if (imap_session_examine_and(session, opening->wire_name, status_out, on_its_heels, &heels, err) != 0)
+        return -1;
+    if (end_fetching(session, &heels.fetching, err) == 0 || status_out->exists == 0)
+        return 0;
+    imap_folder_status_fini(status_out);
+    return -1;
 }
 
 /* ---- SEARCH ---- */

@@ -34,6 +34,19 @@ int imap_messages_fetch(struct imap_session *session, const char *set, const cha
 int imap_messages_fetch_uids(struct imap_session *session, const uint32_t *uids, size_t count,
                              const char *items, struct imap_messages *messages, struct err *err);
 
+/* EXAMINE with the FETCH on its heels: one round trip. Only for folders that are thought to hold something: some servers
+ * call "1:*" nonsense in an empty one (which is no error here). */
+struct imap_messages_opening {
+    const char *wire_name;
+    const char *set; /* or NULL: */
+    const uint32_t *uids;
+    size_t count;
+    const char *items;
+};
+int imap_messages_open(struct imap_session *session, const struct imap_messages_opening *opening,
+                       struct imap_folder_status *status_out, struct imap_messages *messages,
+                       struct err *err);
+
 /* All UIDs of the open folder: UID SEARCH ALL (ESEARCH where offered), ascending. */
 int imap_messages_search_all(struct imap_session *session, struct imap_uids *uids_out, struct err *err);
 

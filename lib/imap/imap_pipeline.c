@@ -21,15 +21,16 @@ enum kind {
     SEARCH,
     COURTESY, /* whether it succeeds changes nothing for the others */
     ALONE,    /* changes what other commands mean */
+    OPENING,  /* likewise, save for one that was given to go with it */
 };
 
 static const struct {
     const char *word;
     enum kind kind;
 } kinds[] = {
-    {"LOGIN", ALONE},   {"AUTHENTICATE", ALONE}, {"UID SEARCH", SEARCH}, {"SELECT", ALONE},
-    {"EXAMINE", ALONE}, {"UNSELECT", ALONE},     {"PROXYAUTH", ALONE},   {"CAPABILITY", ALONE},
-    {"LOGOUT", ALONE},  {"ID", COURTESY},        {"ENABLE", COURTESY},
+    {"LOGIN", ALONE},     {"AUTHENTICATE", ALONE}, {"UID SEARCH", SEARCH}, {"SELECT", OPENING},
+    {"EXAMINE", OPENING}, {"UNSELECT", ALONE},     {"PROXYAUTH", ALONE},   {"CAPABILITY", ALONE},
+    {"LOGOUT", ALONE},    {"ID", COURTESY},        {"ENABLE", COURTESY},
 };
 
 struct imap_command {
@@ -116,9 +117,11 @@ static bool may_follow(const struct imap_command *open, const struct imap_comman
     /* Servers carry them out in order, and what follows means the same if they are refused. */
     if (open->kind == COURTESY && next->kind != ALONE)
         return true;
+    if (open->kind == OPENING && next->extras.follows_opening)
+        return true;
     /* What selects a folder, leaves, or changes who we are and what is understood, stands alone: what comes after it
      * would mean something else if it failed, and the untagged answers of both sides of it look alike. */
-    if (open->kind == ALONE || next->kind == ALONE)
+    if (open->kind >= ALONE || next->kind >= ALONE)
         return false;
     /* A SEARCH answer names no command (an ESEARCH does, but not every server has it). RFC 3501 section 5.5 */
     if (open->kind == SEARCH && next->kind == SEARCH)

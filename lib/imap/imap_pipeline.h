@@ -25,6 +25,9 @@ struct imap_pipeline_extras {
     imap_pipeline_untagged *on_untagged;
     /* The line was written, but not its end: the command's giver goes on (APPEND). literal_open is set meanwhile. */
     void (*on_turn)(void *context);
+    /* Reads from the folder that the EXAMINE before it opens: sent together with it. Its giver lets it count only if the
+     * EXAMINE succeeded. */
+    bool follows_opening;
 };
 
 /* `line` (no tag, no CRLF) is taken over. The command ends with on_done, and is freed then. */

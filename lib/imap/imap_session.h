@@ -29,7 +29,8 @@ struct imap_session_params {
     const struct secret *password;  /* trusted server's; borrowed during imap_session_start() only */
     const char *mailbox;
     enum err_side side; /* whose error it is when this session fails */
-    bool list_early;    /* ask for the folders with STATUS while logging in: imap_session_list() will want them */
+    bool
+        list_early; /* ask for the folders with STATUS while logging in: imap_session_list() will want them */
 };
 
 /* Begins to connect and log in; state goes CONNECTING -> READY or DEAD within the site's time limits. */

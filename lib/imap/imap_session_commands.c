@@ -77,12 +77,14 @@ struct answer {
     struct err err;
     struct imap_session *session;
     struct imap_folder_status *status; /* filled where the command tells of a folder */
+    uint32_t exists;                   /* when the answer came */
 };
 
 static void on_done(void *context, int result, const char *code, const struct err *err)
 {
     struct answer *answer = context;
     answer->result = result;
+    answer->exists = answer->session->exists;
     str_into(answer->code, sizeof(answer->code), code);
     if (result != 0)
         answer->err = *err;
@@ -140,21 +142,49 @@ static void drop_modseq(const struct imap_session *session, struct imap_folder_s
         status->highestmodseq = 0;
 }
 
+static int send_opening(struct answer *answer, const char *word, const char *wire_name, struct err *err)
+{
+    imap_folder_begin(answer->status);
+    answer->session->exists = 0;
+    return send_question(answer, on_opening, word, wire_name, "", err);
+}
+
+static int await_opening(struct answer *answer, struct err *err)
+{
+    struct imap_session *session = answer->session;
+    struct imap_folder_status *status_out = answer->status;
+    if (await_answer(answer, err) != 0)
+        return -1;
+    imap_folder_take_code(status_out, answer->code); /* READ-ONLY, READ-WRITE */
+    status_out->exists = answer->exists;
+    status_out->has_exists = true;
+    drop_modseq(session, status_out);
+    return 0;
+}
+
 static int open_folder(struct imap_session *session, const char *word, const char *wire_name,
                        struct imap_folder_status *status_out, struct err *err)
 {
     struct answer answer = {.session = session, .status = status_out};
-    imap_folder_begin(status_out);
-    session->exists = 0;
-    if (ask(&answer, on_opening, word, wire_name, "", err) != 0) {
-        imap_folder_status_fini(status_out);
-        return -1;
+    if (send_opening(&answer, word, wire_name, err) == 0 && await_opening(&answer, err) == 0)
+        return 0;
+    imap_folder_status_fini(status_out);
+    return -1;
+}
+
+int imap_session_examine_and(struct imap_session *session, const char *wire_name,
+                             struct imap_folder_status *status_out, void (*send_more)(void *context),
+                             void *context, struct err *err)
+{
+    struct answer answer = {.session = session, .status = status_out};
+    int result = send_opening(&answer, "EXAMINE", wire_name, err);
+    if (result == 0) {
+        send_more(context);
+        result = await_opening(&answer, err);
     }
-    imap_folder_take_code(status_out, answer.code); /* READ-ONLY, READ-WRITE */
-    status_out->exists = session->exists;
-    status_out->has_exists = true;
-    drop_modseq(session, status_out);
-    return 0;
+    if (result != 0)
+        imap_folder_status_fini(status_out);
+    return result;
 }
 
 int imap_session_examine(struct imap_session *session, const char *wire_name,

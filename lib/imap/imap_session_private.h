@@ -63,10 +63,10 @@ struct imap_session {
         filler_bytes; /* still announced by an APPEND that was refused in the middle: the server waits for them */
     uint32_t capabilities; /* bits by imap_capability_id */
     uint32_t exists;
-    bool capabilities_told;  /* by the login */
-    struct secret *password; /* only until the login is over */
-    char *words;             /* greeting and ID */
-    bool list_early;         /* the list of folders is asked for with the last question of the login */
+    bool capabilities_told;     /* by the login */
+    struct secret *password;    /* only until the login is over */
+    char *words;                /* greeting and ID */
+    bool list_early;            /* the list of folders is asked for with the last question of the login */
     struct imap_listing *early; /* that one, until somebody takes it */
 };
 
@@ -94,9 +94,14 @@ struct imap_command *imap_session_add(struct imap_session *session, const struct
 void imap_session_greet(struct imap_session *session);
 /* Asks for all folders with STATUS before anybody wants them: the next imap_session_list_start() takes what comes. */
 void imap_session_list_early(struct imap_session *session);
-void imap_session_list_forget(struct imap_session *session); /* nobody took it; only once its commands have ended */
+void imap_session_list_forget(
+    struct imap_session *session); /* nobody took it; only once its commands have ended */
 const char *imap_session_status_items(const struct imap_session *session); /* of STATUS, in parentheses */
 void imap_session_enter(struct imap_session *session, enum imap_session_phase phase);
+/* imap_session_examine(), with what `send_more` adds (extras.follows_opening) in the same round trip. imap_session_commands.c */
+int imap_session_examine_and(struct imap_session *session, const char *wire_name,
+                             struct imap_folder_status *status_out, void (*send_more)(void *context),
+                             void *context, struct err *err);
 
 /* imap_append.c, for the one in session->append: "+" came; there may be room in `out` again. */
 void imap_append_on_continue(struct imap_append *append);

@@ -42,7 +42,7 @@ struct target_messages {
     struct target_message *items; /* ascending UIDs, no duplicates */
     size_t count;
     struct imap_folder_status
-        status; /* of the EXAMINE it was listed under; zero after target_folder_fetch() */
+        status; /* of the EXAMINE it was listed under; likewise of target_folder_fetch() */
 };
 void target_messages_fini(struct target_messages *messages);
 /* NULL: not there. */

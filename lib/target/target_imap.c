@@ -270,15 +270,24 @@ int target_folder_fetch(struct target *target, const char *name, const uint32_t 
                         struct target_messages *messages_out, struct err *err)
 {
     struct imap_messages messages = {0};
-    int result = -1;
+    struct imap_messages_opening opening = {
+        .uids = uids, .count = count, .items = "FLAGS INTERNALDATE RFC822.SIZE"};
+    char *wire = wire_name(target, name, err);
+    int result;
     *messages_out = (struct target_messages){0};
-    if (open_folder(target, name, false, &messages_out->status, err) != 0)
+    if (!wire)
         return -1;
-    result = imap_messages_fetch_uids(target->session, uids, count, "FLAGS INTERNALDATE RFC822.SIZE",
-                                      &messages, err);
-    if (result == 0)
+    free(target->open_name);
+    target->open_name = NULL;
+    opening.wire_name = wire;
+    result = imap_messages_open(target->session, &opening, &messages_out->status, &messages, err);
+    if (result == 0) {
+        target->open_name = str_copy(name);
+        target->open_writable = false;
         take_messages(&messages, 1, messages_out);
+    }
     imap_messages_fini(&messages);
+    free(wire);
     return result == 0 ? 0 : blame(err);
 }
 

@@ -76,7 +76,7 @@ static const struct {
      .script = IMAP_SCRIPT(LOGIN("UIDPLUS CONDSTORE")),
      .server_words = "ready",
      .capabilities = 1u << IMAP_CAP_CONDSTORE},
-    /* ID and ENABLE one after the other; refused or not. */
+    /* ID and ENABLE in one go, of which ID is waited for; refused or not. */
     {.script = IMAP_SCRIPT(LOGIN("ID ENABLE CONDSTORE"),
                            "C: ID (\"name\" \"Message Mirror\" \"version\" \"" MM_VERSION "\")",
                            "S: * ID (\"name\" \"store\")", "S: $ OK done", "C: ENABLE CONDSTORE",
@@ -108,6 +108,7 @@ static void test_logins(void **state)
         imap_client_open(&client);
         imap_client_assert_ready(&client);
         assert_string_equal(imap_session_server_words(client.session), logins[i].server_words);
+        assert_int_equal(imap_session_wait(client.session, NULL), 0);
         for (int id = 0; id < IMAP_CAP_COUNT; id++)
             assert_int_equal(imap_session_has(client.session, (enum imap_capability_id)id),
                              logins[i].capabilities >> id & 1);
