@@ -323,8 +323,15 @@ static int check_list(const struct turn *turn, const struct folders_work *work, 
                        : "production lists no folder at all, not even INBOX: nothing is concluded from it");
 }
 
+/* UIDVALIDITY is mostly a time, so a folder made anew may have the target's by chance; but not its UIDNEXT. */
+static bool is_the_targets(const struct imap_folder_status *status, const struct store_folder_marks *marks)
+{
+    return status->uidvalidity == marks->target_uidvalidity && marks->has_target && status->has_uidnext &&
+           status->uidnext > 1 && status->uidnext >= marks->target_uidnext;
+}
+
 /* Where the addresses of two sites were exchanged, or production's leads to the backup by some way: every folder that can
- * tell them apart has the target's UIDVALIDITY now. (One alone may be a coincidence: they are times.) */
+ * tell them apart is the target's now. */
 static int check_sides(struct turn *turn, const struct folders_work *work, struct err *err)
 {
     const char *folder = NULL;
@@ -334,7 +341,7 @@ static int check_sides(struct turn *turn, const struct folders_work *work, struc
         if (!entry || !entry->has_status || !marks->source_uidvalidity || !marks->target_uidvalidity ||
             marks->source_uidvalidity == marks->target_uidvalidity)
             continue;
-        if (entry->status.uidvalidity != marks->target_uidvalidity)
+        if (!is_the_targets(&entry->status, marks))
             return 0;
         folder = work->folders[i].name;
     }

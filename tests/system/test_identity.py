@@ -171,16 +171,19 @@ def test_uidvalidity_changed(world, side, mailbox):
 
 
 def test_a_folder_made_again_on_production(world):
-    """Deleted, and restored bit by bit while the copiers look: nothing is copied twice."""
+    """Deleted, and restored bit by bit while the copiers look: nothing is copied twice; what is gone is held, and is not any
+    more when it is there again."""
     mailbox = "5113"
     messages, changes = world.mirrored(mailbox, folder=("Saved",))
     folders(world.production, mailbox, ("delete", "Saved"), ("create", "Saved"))
+    for place, message in enumerate(messages):
+        world.product.sync(mailbox, exit=1)
+        assert world.product.counted(mailbox)["held"] == len(messages) - place
+        world.production.deliver(mailbox, "Saved", message)
     world.product.sync(mailbox)
-    for message in messages[:3], messages[3:]:
-        world.production.deliver(mailbox, "Saved", *message)
-        world.product.sync(mailbox)
     assert changes.of(mailbox) == 0
     assert_equal(world.production, world.target, mailbox)
+    assert world.product.ctl("held", "list").exit == 0
 
 
 def test_a_folder_made_again_on_the_target(world):
@@ -215,16 +218,20 @@ def test_uidnext_gone_back_on_the_target(world):
 
 
 def test_uidnext_gone_back_on_production(world):
-    """As after a restore: a new message has the UID of an old one, and UIDNEXT is higher than ever."""
+    """As after a restore: a new message has the UID of an old one, and UIDNEXT is higher than ever. The site's breaker trips;
+    what is new is copied meanwhile, and flags follow once a person said that all is well."""
     mailbox = "5122"
     _, changes = world.mirrored(mailbox)
     renumber(world.production, mailbox, without=[0])
     world.production.deliver(mailbox, "INBOX", world.tiny("\\Answered"), world.tiny())
     assert uids(world.production, mailbox) == [1, 2, 3, 4, 5, 6]
     change(world.production, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Flagged)")
-    world.product.wait_mirror(lambda mirror: mirror["state"] == "deleting" and mirror["messages"]["gone"] == 1, mailbox)
-    world.product.sync(mailbox)
-    assert changes.of(mailbox) == 2
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "held" and mirror["messages"]["gone"] == 1, mailbox)
+    assert changes.of(mailbox) == 2 and changes.of(mailbox, "flag_change") == 0
+    plan = world.product.ctl("held", "list", "--json").json["held"][0]
+    assert plan["kind"] == "site" and mailbox in plan["reason"]
+    world.product.ctl("held", "allow", plan["id"], "--reason", "restored on purpose").ok()
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "deleting" and changes.of(mailbox, "flag_change") == 1, mailbox)
     found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
     assert found.startswith("NOT equal: 1 difference in") and "not on production" in found, found
     counted = world.product.counted(mailbox)
@@ -536,5 +543,5 @@ def test_nothing_was_complained_about_without_reason(world):
     # While its files are exchanged under its feet, the server may say less than it should.
     expected = ("UIDs count no more", "does not keep a flag", "message not mirrored", "mailbox=5122", "mailbox=5121",
                 "are one store", "not encrypted.*site=self", "message not readable.*mailbox=5146", "mailbox=5139",
-                "renamed folder is mirrored as a new one", "mailbox=5153.*ours wait")
+                "renamed folder is mirrored as a new one", "deletion held.*mailbox=5113", "mailbox=5153.*ours wait")
     assert world.product.complaints(*expected) == []
