@@ -231,11 +231,11 @@ def test_uidnext_gone_back_on_production(world):
     plan = world.product.ctl("held", "list", "--json").json["held"][0]
     assert plan["kind"] == "site" and mailbox in plan["reason"]
     world.product.ctl("held", "allow", plan["id"], "--reason", "restored on purpose").ok()
-    world.product.wait_mirror(lambda mirror: mirror["state"] == "deleting" and changes.of(mailbox, "flag_change") == 1, mailbox)
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["held"] == 1 and changes.of(mailbox, "flag_change") == 1, mailbox)
     found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
     assert found.startswith("NOT equal: 1 difference in") and "not on production" in found, found
     counted = world.product.counted(mailbox)
-    assert (counted["source"], counted["target"], counted["gone"], counted["foreign"]) == (6, 7, 1, 0)
+    assert (counted["source"], counted["target"], counted["gone"], counted["held"], counted["foreign"]) == (6, 7, 0, 1, 0)
 
 
 # --- what somebody does on the target ---
@@ -353,9 +353,8 @@ def test_renamed_to_a_name_that_the_target_has(world):
     changes.seen()
     folders(world.production, mailbox, ("rename", "A", "B"))
     world.production.deliver(mailbox, "INBOX", world.tiny())
-    world.product.sync(mailbox)
-    assert changes.of(mailbox) == 6
-    assert world.product.counted(mailbox)["foreign"] == 1
+    world.product.wait_mirror(lambda mirror: mirror["state"] == "deleting" and mirror["messages"]["foreign"] == 1, mailbox)
+    assert changes.of(mailbox) == 6 and changes.of(mailbox, "expunge") == 0
     here, there = (read_mailbox(server.endpoint(), mailbox) for server in (world.production, world.target))
     assert len(there[INBOX]) == 1 and len(there[("B",)]) == len(here[("B",)]) + 1 == 6
 
