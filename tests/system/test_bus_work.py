@@ -29,7 +29,7 @@ SLOW = ("4711", "4712", "4713")
 QUICK = tuple(str(number) for number in range(4721, 4737))
 GARBAGE = (b"", b"{", b"\xff\xfe\x00", b"[" * 5000, b"{}", b'{"type":"nonsense","version":1}', b'{"type":"wake","version":99}',
            b'{"type":"event","version":1,"mailbox":"4721","route":"dr","program":"x","text":"not for this pipe"}',
-           b'{"type":"mirror","version":1,"mirror_id":-1,"mailbox":"../../etc","route":"","wanted_seq":1e99}', b"x" * 17000)
+           b'{"type":"mirror","version":1,"mirror_id":-1,"mailbox":"../../etc","route":"","wanted_seq":1e99}', b"x" * 17000, b"x" * 70000)
 
 WATCH = """
 CREATE TABLE seen (number BIGINT AUTO_INCREMENT PRIMARY KEY, at DATETIME(6), mailbox VARBINARY(64), wanted BIGINT,
@@ -313,7 +313,7 @@ def test_garbage_from_a_false_scanner(work, workdir):
         peer = inbox.accept(b"PUSH")
         for body in GARBAGE:
             peer.send(body)
-        # The last was too long: libzmq cuts us off for good, and the copier goes on by its own looks.
+        # The last was far too long: libzmq cuts us off for good, and the copier goes on by its own looks.
         wait_for(lambda: select.select([peer.socket], [], [], 0)[0], 10, "being cut off")
         wait_for(lambda: "bad message dropped pipe=jobs.mirror" in log.read_text(), 10, log.read_text)
         work.deliver(QUICK[1])

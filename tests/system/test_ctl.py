@@ -181,7 +181,7 @@ def test_import(api, workdir):
     file.write_text("mailbox,name\n1001,Ann\n1002,Bob\n1001,twice\nx y,\n")
     done = api.ctl("mailbox", "import", file)
     assert done.returncode == 1
-    assert "line 4, mailbox 1001: mailbox 1001 stands in line 2 already" in done.stdout
+    assert "line 4, mailbox 1001: it stands in line 2 already" in done.stdout
     assert "line 5, mailbox x y:" in done.stdout and "2 added, 0 changed, 0 unchanged, 2 refused" in done.stdout
     done = api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n")
     assert done.returncode == 0 and "1 unchanged" in done.stdout
