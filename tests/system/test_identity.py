@@ -225,13 +225,13 @@ def test_uidnext_gone_back_on_production(world):
     renumber(world.production, mailbox, without=[0])
     world.production.deliver(mailbox, "INBOX", world.tiny("\\Answered"), world.tiny())
     assert uids(world.production, mailbox) == [1, 2, 3, 4, 5, 6]
-    change(world.production, mailbox, "INBOX", "STORE", "1", "+FLAGS", "(\\Flagged)")
+    change(world.production, mailbox, "INBOX", "STORE", "3", "+FLAGS", "(\\Flagged)")
     world.product.wait_mirror(lambda mirror: mirror["state"] == "held" and mirror["messages"]["gone"] == 1, mailbox)
     assert changes.of(mailbox) == 2 and changes.of(mailbox, "flag_change") == 0
     plan = world.product.ctl("held", "list", "--json").json["held"][0]
     assert plan["kind"] == "site" and mailbox in plan["reason"]
     world.product.ctl("held", "allow", plan["id"], "--reason", "restored on purpose").ok()
-    world.product.wait_mirror(lambda mirror: mirror["messages"]["held"] == 1 and changes.of(mailbox, "flag_change") == 1, mailbox)
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["held"] == 1 and changes.of(mailbox, "flag_change") >= 1, mailbox)
     found = told(world.production, world.target, [mailbox], Options(ignore_order=True))
     assert found.startswith("NOT equal: 1 difference in") and "not on production" in found, found
     counted = world.product.counted(mailbox)
