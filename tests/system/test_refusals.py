@@ -3,13 +3,15 @@ real programs, word for word."""
 import http.client
 import json
 import re
+import socket
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 import zmtp
 from helpers import BIN, ROOT, wait_for
-from refusals import SECRET, cases, table, to_bytes
+from refusals import SECRET, Entry, cases, table, to_bytes
 from served import MariaDB, Served
 from standin.guard import Guarded
 
@@ -79,6 +81,24 @@ def test_configuration(folder, entry):
         assert run_supervisor(folder, *arguments, path=entry.get("path", "mirror.yaml")) == (1, wanted)
     assert sorted(folder.iterdir()) == there, "nothing was started or made"
     assert SECRET not in entry.says
+
+
+def test_what_is_doubtful_is_said_by_the_check(folder):
+    """Accepted, with a line of the log for each."""
+    entry = Entry(0, [("imap", "tls: never"), ("trusted", "name: a name that is long"),
+                      ("trusted", "password_file: trusted.secret"), ("top", "copy: { lease_seconds: 30 }")])
+    write_files(folder, entry)
+    done = subprocess.run([BIN / "mirror-supervisor", "--config", "mirror.yaml", "--check-config"], cwd=folder, timeout=60,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "mirror.yaml: ok, 2 sites, 1 route\n")
+    assert [re.sub(r"^\S+Z |\[\d+\]", "", line) for line in done.stderr.splitlines()] == [
+        "warn  supervisor the trusted server's name may not be accepted by the store site=production "
+        'name="a name that is long" because="is longer than 10 characters"',
+        "warn  supervisor the connection to the store is not encrypted: everybody on the way can read voicemail and password "
+        "site=production",
+        "warn  supervisor the two ends of a route have different trusted servers; the stores may want the same route=dr",
+        "warn  supervisor copy.lease_seconds is not above supervisor.pulse_seconds: a copier that hangs may lose its mailbox "
+        "before it is killed"]
 
 
 # --- mirrorctl's own --------------------------------------------------------------------------------------------------
@@ -196,6 +216,42 @@ def test_no_secret_is_kept_of_what_was_refused(api):
         assert not [entry.what for entry in table(name) if SECRET in " ".join(entry.all("says"))]
 
 
+# --- its start --------------------------------------------------------------------------------------------------------
+
+def write_lines(path, lines, mode="0600"):
+    path.touch()
+    path.chmod(int(mode, 8))
+    path.write_text("".join(f"{line}\n" for line in lines if line))
+
+
+def run_api(folder, entry):
+    """What it logs as its error, with its place as {folder} and its address as {listen}."""
+    data = folder / "data"
+    (data / "run").mkdir(0o700, parents=True)
+    served = Served(folder, SimpleNamespace(data_dir=data))
+    if entry.all("token"):
+        write_lines(data / "api.token", entry.all("token"), entry.get("mode", "0600"))
+    if entry.all("cert"):
+        write_lines(folder / "api.pem", entry.all("cert"))
+        write_lines(folder / "api.key", entry.all("key"))
+        served.settings["api"]["tls"] = {"cert_file": "api.pem", "key_file": "api.key"}
+        served.write()
+    with socket.socket() as other:
+        if entry.get("taken"):
+            other.bind(("127.0.0.1", served.port))
+            other.listen()
+        done = subprocess.run([BIN / "mirror-api", "--config", served.config], timeout=60, capture_output=True, text=True,
+                              check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    said = "\n".join(re.sub(r"^\S+Z |\[\d+\]", "", line) for line in done.stderr.splitlines() if " error " in line)
+    return said.replace(str(folder), "{folder}").replace(f"127.0.0.1:{served.port}", "{listen}")
+
+
+@pytest.mark.parametrize("entry", cases("start"))
+def test_start(folder, entry):
+    assert run_api(folder, entry) == entry.says
+
+
 # --- messages on the bus ----------------------------------------------------------------------------------------------
 
 class Reader:
@@ -255,7 +311,8 @@ def test_all_of_them_many_times_end_nobody(database, workdir, pipe):
 # --- are they all here? -----------------------------------------------------------------------------------------------
 
 SOURCES = ("lib/base/config", "lib/base/secret", "lib/base/json", "lib/bus/job", "api/api_ask", "api/api_csv",
-           "api/api_exchange", "api/api_gate", "api/api_held", "api/api_import", "api/api_mailbox", "api/api_subscribe")
+           "api/api_exchange", "api/api_gate", "api/api_held", "api/api_import", "api/api_listen", "api/api_mailbox", "api/api_server", "api/api_subscribe",
+           "api/api_token")
 ELSEWHERE = {
     "no refusals but logged, warned of, or sent as a header": (
         "requests without", "Bearer realm", "import ended", "a person decided", "is longer than 10 characters",
@@ -265,7 +322,8 @@ ELSEWHERE = {
         "mirror-api was stopped", "mirror-api is stopping", "nothing was imported", "not done: mirror-api"),
     "of an API that everybody may reach: test_api_gate": ("the Host header is missing",),
     "what no entry can bring about: another limit is met before": (
-        "too long", "%s is not UTF-8", "more than %d routes", "not YAML", "incomplete UTF"),
+        "too long", "%s is not UTF-8", "more than %d routes", "not YAML", "incomplete UTF", "api: %s: %s",
+        "no random bytes", "api.listen: '%s' is not", "api.listen: %s is not"),
 }
 
 
@@ -282,7 +340,7 @@ def as_pattern(text):
 
 
 def test_every_message_of_the_sources_is_in_a_table():
-    said = "\n".join(line for name in ("config", "ctl", "csv", "http", "jobs") for entry in table(name)
+    said = "\n".join(line for name in ("config", "ctl", "csv", "http", "jobs", "start") for entry in table(name)
                      for line in entry.all("says"))
     said += said.replace('\\"', '"').replace("\\\\", "\\")
     missing = []
