@@ -276,7 +276,7 @@ int verify_mirror(struct turn *turn, const struct folders_work *work, bool deep,
         turn->verify_report = str_copy(buf_data(&verifying.report));
         log_info("mirror verified", LOG_UINT("differences", verifying.differences), LOG_INT("deep", deep));
     }
-    *all_out = verifying.all;
+    *all_out = result == 0 && verifying.all;
     buf_fini(&verifying.report);
     return result;
 }
