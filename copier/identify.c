@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Three problems of one shape: a left side that seeks partners on a right side. */
 struct search {
@@ -227,14 +228,28 @@ static bool was_deleted(const struct store_message *row)
     return deleted;
 }
 
-static void note_lost(struct store_message *row)
+/* The target removes by itself what is older. */
+static bool is_past_retention(const struct config_site *target, const struct store_message *row)
 {
-    bool deleted = was_deleted(row);
+    int64_t kept_seconds = (int64_t)target->retention_days * 86400;
+    return kept_seconds > 0 && row->internal_date < (int64_t)time(NULL) - kept_seconds;
+}
+
+/* Its own clean-up took it, and would again: then it is not copied again. */
+static void note_lost(const struct pass *pass, struct store_message *row)
+{
+    const char *why = "it vanished from the target; not removed by us";
+    bool cleaned_up = was_deleted(row);
+    if (cleaned_up)
+        why = "it was marked \\Deleted, and is gone from the target; not removed by us";
+    else if ((cleaned_up = is_past_retention(pass->turn->route->to_site, row)))
+        why = "it is older than the target keeps messages (retention_days), and is gone from there; not "
+              "removed by "
+              "us";
     row->state = STORE_MESSAGE_LOST;
-    row->times_lost += deleted ? PASS_COPIES_OF_LOST + 1 : 1;
+    row->times_lost += cleaned_up ? PASS_COPIES_OF_LOST + 1 : 1;
     free(row->error);
-    row->error = str_copy(deleted ? "it was marked \\Deleted, and is gone from the target; not removed by us"
-                                  : "it vanished from the target; not removed by us");
+    row->error = str_copy(why);
 }
 
 static void note_found(struct store_message *row, uint32_t target_uid)
@@ -260,7 +275,7 @@ static int commit_target(struct search *search, struct err *err)
         if (is_there)
             note_found(row, search->unmapped.uids[search->partners[i]]);
         else
-            note_lost(row);
+            note_lost(search->pass, row);
         found += is_there;
         pass_rows_add(&rows, search->left[i]);
     }

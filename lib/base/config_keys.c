@@ -250,8 +250,9 @@ static const struct config_key keys[] = {
      .shown = "not known",
      .max = 36500,
      .unit = "days",
-     .help = "the store removes messages by itself that are older; their deletion does not count towards the "
-             "limits"},
+     .help =
+         "the store removes older messages by itself: on production that does not count towards the limits, "
+         "on the target they are not copied again"},
     LATER("sites[].greetings.attributes"),
     LATER("sites[].keywords"),
     LATER("sites[].ldap"),

@@ -1,8 +1,11 @@
 """What is deleted on production is removed from the target (I5, I6): just that, only after a second look, never what
 somebody else put there; folders too; and what somebody deletes on the target comes back once. With UIDPLUS and without."""
+import datetime
+
 import pytest
 
-from mirrored import (Changes, Mirrored, assert_equal, change, changing_commands, delete, folders, read_mailbox, site)
+from mirrored import (Changes, Mirrored, assert_equal, change, changing_commands, delete, folders, free_port, listeners,
+                      read_mailbox, site)
 from helpers import wait_for
 from standin.dovecot import Dovecot
 from standin.voicemail import GREETINGS, INBOX, Generator
@@ -12,8 +15,9 @@ DELAY = 1
 
 class World:
     def __init__(self):
-        self.production = Dovecot(storage="maildir", delimiter="/")
-        self.dr = Dovecot(storage="mdbox", delimiter=".")
+        self.ports = [free_port(), free_port()]
+        self.production = Dovecot(storage="maildir", delimiter="/", extra=listeners(self.ports[0]))
+        self.dr = Dovecot(storage="mdbox", delimiter=".", extra=listeners(self.ports[1]))
         self.poor = Dovecot(storage="maildir", delimiter=".")
         self.servers = [self.production, self.dr, self.poor]
         self.generator = Generator(77, scale=0.02)
@@ -22,11 +26,15 @@ class World:
         for server in self.servers:
             server.start()
         sites = {"production": site("production", self.production), "dr": site("dr", self.dr),
-                 "poor": site("poor", self.poor, disable_capabilities=["UIDPLUS"])}
-        routes = {"dr": ("production", "dr"), "poor": ("production", "poor")}
+                 "poor": site("poor", self.poor, disable_capabilities=["UIDPLUS"]),
+                 "cleaned": site("cleaned", self.production, port=self.ports[0]),
+                 "cleaned-dr": site("cleaned-dr", self.dr, port=self.ports[1])}
+        for name in ("cleaned", "cleaned-dr"):
+            sites[name]["retention_days"] = 10
+        routes = {"dr": ("production", "dr"), "poor": ("production", "poor"), "cleaned": ("cleaned", "cleaned-dr")}
         self.product = Mirrored(sites, routes, deletions={"delay_seconds": DELAY},
                                 secrets={f"{name}.secret": self.production.password for name in sites}).start()
-        self.targets = {"dr": self.dr, "poor": self.poor}
+        self.targets = {"dr": self.dr, "poor": self.poor, "cleaned": self.dr}
         return self
 
     def __exit__(self, kind, *_):
@@ -164,3 +172,29 @@ def test_nothing_is_written_when_nothing_is_left_to_delete(world):
     changes, content = Changes(target), world.product.content()
     world.product.sync(mailbox)
     assert changes.now() == [] and world.product.content() == content
+
+
+# --- retention_days ---
+
+def days_ago(world, days):
+    return world.generator.tiny(date=datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days))
+
+
+def test_what_production_cleans_up_by_age_does_not_count(world):
+    """More than any limit allows, but all of it older than the store keeps messages."""
+    mailbox = "5021"
+    target = world.mirrored("cleaned", mailbox, {INBOX: [*(days_ago(world, 11) for _ in range(60)), days_ago(world, 1)]})
+    delete(world.production, mailbox, "INBOX", "1:60")
+    world.product.wait_equal(world.production, target, mailbox)
+    assert world.product.sql("SELECT COUNT(*) FROM plan") == [["0"]]
+
+
+def test_what_the_target_cleans_up_by_age_is_not_copied_again(world):
+    mailbox = "5022"
+    target = world.mirrored("cleaned", mailbox, {INBOX: [days_ago(world, 11), days_ago(world, 1), days_ago(world, 1)]})
+    changes = Changes(target)
+    delete(target, mailbox, "INBOX", "1:2")
+    world.product.sync(mailbox, exit=1)
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["missing"] == 1, mailbox, "cleaned")
+    assert changes.of(mailbox) == 1, "the newer one came back"
+    assert "retention_days" in world.product.ctl("why", mailbox).out
