@@ -150,6 +150,23 @@ int store_breaker_sign(struct store *store, const char *site, enum store_sign si
     return run(store, sign_body, &tripping, tripped_out, err);
 }
 
+/* ---- the end ---- */
+
+/* 10,000 mirrors are spread over five minutes, few come at once. */
+int store_breaker_release(struct store *store, uint32_t site_id, struct err *err)
+{
+    return STORE_EXEC(
+               store, err,
+               "UPDATE mirror m JOIN route r ON r.route_id = m.route_id, (SELECT COUNT(*) AS mirrors FROM "
+               "mirror n JOIN route o ON o.route_id = n.route_id WHERE o.from_site_id = ? AND "
+               "(n.gone_messages > 0 OR n.held_messages > 0)) c SET m.deletion_due_at = UTC_TIMESTAMP(6) + "
+               "INTERVAL FLOOR(RAND() * LEAST(c.mirrors * 30000, 300000000)) MICROSECOND "
+               "WHERE r.from_site_id = ? AND (m.gone_messages > 0 OR m.held_messages > 0)",
+               bind_u64(site_id), bind_u64(site_id)) < 0
+               ? -1
+               : 0;
+}
+
 /* ---- fingerprints ---- */
 
 static int find_known(struct store *store, const struct tripping *tripping, bool *any_out, bool *known_out,
@@ -179,13 +196,12 @@ static int learn(struct store *store, const struct tripping *tripping, struct er
 /* A person refused the stranger, and now the one that is known answers. */
 static int end_refused(struct store *store, const struct tripping *tripping, struct err *err)
 {
-    return STORE_EXEC(
-               store, err,
-               "UPDATE plan SET state = 'dissolved', ended_at = UTC_TIMESTAMP(6) WHERE site_id = ? AND "
-               "kind = 'site' AND state = 'refused' AND fingerprint IS NOT NULL",
-               bind_u64(tripping->site_id)) < 0
-               ? -1
-               : 0;
+    int64_t ended =
+        STORE_EXEC(store, err,
+                   "UPDATE plan SET state = 'dissolved', ended_at = UTC_TIMESTAMP(6) WHERE site_id = ? AND "
+                   "kind = 'site' AND state = 'refused' AND fingerprint IS NOT NULL",
+                   bind_u64(tripping->site_id));
+    return ended <= 0 ? (int)ended : store_breaker_release(store, tripping->site_id, err);
 }
 
 static int meet_body(struct store *store, void *context, struct err *err)

@@ -33,4 +33,7 @@ int store_breaker_meet(struct store *store, const char *site,
                        const struct store_breaker_fingerprint *fingerprint, bool *tripped_out,
                        struct err *err);
 
+/* Inside lib/store: in the transaction that ends a site's plan. What was stopped on its routes gets its second look now. */
+int store_breaker_release(struct store *store, uint32_t site_id, struct err *err);
+
 #endif

@@ -5,6 +5,7 @@
 #include "store/store_plan.h"
 
 #include "base/str.h"
+#include "store/store_breaker.h"
 #include "store/store_mailbox.h"
 #include "store/store_query.h"
 #include "store/store_tx.h"
@@ -195,21 +196,6 @@ static int want_mirror(struct store *store, const struct deciding *deciding, str
                : 0;
 }
 
-/* The second look of what was stopped comes now; 10,000 mirrors are spread over five minutes, few come at once. */
-static int release_mirrors(struct store *store, const struct deciding *deciding, struct err *err)
-{
-    return STORE_EXEC(
-               store, err,
-               "UPDATE mirror m JOIN route r ON r.route_id = m.route_id, (SELECT COUNT(*) AS mirrors FROM "
-               "mirror n JOIN route o ON o.route_id = n.route_id WHERE o.from_site_id = ? AND "
-               "(n.gone_messages > 0 OR n.held_messages > 0)) c SET m.deletion_due_at = UTC_TIMESTAMP(6) + "
-               "INTERVAL FLOOR(RAND() * LEAST(c.mirrors * 30000, 300000000)) MICROSECOND "
-               "WHERE r.from_site_id = ? AND (m.gone_messages > 0 OR m.held_messages > 0)",
-               bind_u64(deciding->site_id), bind_u64(deciding->site_id)) < 0
-               ? -1
-               : 0;
-}
-
 static int accept_site(struct store *store, const struct deciding *deciding, struct err *err)
 {
     if (STORE_EXEC(
@@ -220,7 +206,7 @@ static int accept_site(struct store *store, const struct deciding *deciding, str
             bind_cut(deciding->decision->who, 64), bind_u64(deciding->plan_id)) < 0 ||
         STORE_EXEC(store, err, "DELETE FROM sign WHERE site_id = ?", bind_u64(deciding->site_id)) < 0)
         return -1;
-    return release_mirrors(store, deciding, err);
+    return store_breaker_release(store, deciding->site_id, err);
 }
 
 /* First of all, as a copier's transaction does, or as those do that trip a breaker. */

@@ -3,6 +3,7 @@
  * when the answer to its COMMIT is lost.
  */
 #include "base/str.h"
+#include "store/store_breaker.h"
 #include "store/store_mailbox.h"
 #include "store/store_mirror.h"
 #include "store/store_plan.h"
@@ -338,6 +339,30 @@ static void test_site_refused_and_then_allowed(void **state)
                 "held refuse 1,held allow 1");
 }
 
+/* The known server answers again: what was stopped goes on by itself, and nobody has to allow it. */
+static void test_the_known_server_ends_what_was_refused(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_breaker_fingerprint known = {.words = "ours"},
+                                     stranger = {.digest = {1}, .words = "a spare"};
+    char now[STORE_PLAN_STATE_BYTES];
+    bool tripped;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 1, "dr");
+    store_fixture_sql(fixture, "UPDATE mirror SET gone_messages = 2, deletion_due_at = NULL");
+    ASSERT_OK(store_breaker_meet(fixture->store, "production", &known, &tripped, &err));
+    ASSERT_OK(store_breaker_meet(fixture->store, "production", &stranger, &tripped, &err));
+    assert_true(tripped);
+    ASSERT_OK(store_breaker_meet(fixture->store, "production", &known, &tripped, &err));
+    assert_text(fixture, "SELECT CAST(state AS CHAR) FROM plan",
+                "held"); /* a person must say that it was one */
+    assert_int_equal(decide(fixture->store, 1, false, "ann", now), STORE_PLAN_DECIDED);
+    assert_text(fixture, "SELECT COUNT(*) FROM mirror WHERE deletion_due_at IS NOT NULL", "0");
+    ASSERT_OK(store_breaker_meet(fixture->store, "production", &known, &tripped, &err));
+    assert_text(fixture, "SELECT CAST(state AS CHAR) FROM plan", "dissolved");
+    assert_text(fixture, "SELECT COUNT(*) FROM mirror WHERE deletion_due_at IS NOT NULL", "1");
+}
+
 /* ---- the connection ---- */
 
 static void test_lost_commit_is_repeated(void **state)
@@ -370,6 +395,7 @@ int main(void)
         TEST(test_site_allowed),
         TEST(test_many_mirrors_are_spread),
         TEST(test_site_refused_and_then_allowed),
+        TEST(test_the_known_server_ends_what_was_refused),
         cmocka_unit_test_setup_teardown(test_lost_commit_is_repeated, store_fixture_setup_proxy,
                                         store_fixture_teardown),
     };
