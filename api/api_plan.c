@@ -69,8 +69,8 @@ static void if_refused(const struct store_plan *plan, const struct config_route 
     char count[API_TEXT_BYTES];
     if (api_plan_is_site(plan))
         snprintf(text, size,
-                 "It is not: everything stays stopped until the former production answers again, or somebody "
-                 "allows this plan after all.");
+                 "It is not: everything stays stopped until %ssomebody allows this plan after all.",
+                 *plan->words ? "the former production answers again, or " : "");
     else
         snprintf(text, size, "%s will stay on %s for good, and are not asked about again.",
                  api_text_count(plan->open, "message", count), target_of(route));
