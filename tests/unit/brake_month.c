@@ -186,6 +186,8 @@ static void heard(struct month *month, uint32_t number, uint32_t id)
 static void greeting(struct month *month, uint32_t number, uint32_t id)
 {
     struct month_mailbox *mailbox = &month->mailboxes[number];
+    if (month->nobody_records)
+        return;
     for (uint32_t i = 0; id < 2 && i < mailbox->count; i++)
         if (mailbox->messages[i].greeting && !mailbox->messages[i].gone_at)
             mailbox->messages[i].gone_at = month->now;

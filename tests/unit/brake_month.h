@@ -102,7 +102,8 @@ struct month {
     struct month_rules rules;
     uint64_t random;
     uint32_t now;
-    uint32_t begins_at; /* the brake is asked from here on */
+    bool nobody_records; /* greetings, from here on */
+    uint32_t begins_at;  /* the brake is asked from here on */
     struct month_mailbox *mailboxes;
     struct month_event *events; /* a heap */
     uint32_t event_count, event_room;

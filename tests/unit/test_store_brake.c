@@ -219,19 +219,19 @@ static void test_route_messages(void **state)
 static void test_route_wiped(void **state)
 {
     static const struct one table[] = {
-        {"a site that keeps little: four fifths", NULL, {.going = 2}, .route = {1000, 0, 400, 1600}},
+        {"a site that keeps little: nine tenths", NULL, {.going = 2}, .route = {1000, 0, 200, 1800}},
         {"nearly everything",
          NULL,
          {.going = 2},
-         .route = {1000, 0, 399, 1601},
-         HOLD_ROUTE("route: 1,601 of 2,000 messages are gone from production within 60 minutes: more than 30 "
-                    "and more than 80 %")},
+         .route = {1000, 0, 199, 1801},
+         HOLD_ROUTE("route: 1,801 of 2,000 messages are gone from production within 60 minutes: more than 30 "
+                    "and more than 90 %")},
         {"everything of three mailboxes",
          NULL,
          {.going = 9},
          .route = {3, 0, 0, 31},
          HOLD_ROUTE("route: all 31 messages are gone from production within 60 minutes: more than 30 and "
-                    "more than 80 %")},
+                    "more than 90 %")},
         {"no more than one mailbox may lose", NULL, {.going = 9}, .route = {3, 0, 0, 30}},
         {"two mailboxes", NULL, {.going = 20}, .route = {2, 2, 0, 40}},
     };
