@@ -99,14 +99,17 @@ static int is_nameless_proven(struct following *following, uint64_t folder_id, c
     return result;
 }
 
+/* The pass did not see them: their flags are the next turn's. */
 static int record_back(struct following *following, const struct ids *back, struct err *err)
 {
+    struct turn *turn = following->turn;
     if (back->count == 0)
         return 0;
     log_info("messages are on production again", LOG_UINT("messages", back->count));
-    return CRASH_AFTER(GONE_RECORDED,
-                       store_removal_back(following->turn->tools->store, &following->turn->claim->lease,
-                                          back->items, back->count, err));
+    if (CRASH_AFTER(GONE_RECORDED, store_removal_back(turn->tools->store, &turn->claim->lease, back->items,
+                                                      back->count, err)) != 0)
+        return -1;
+    return store_mirror_want(turn->tools->store, turn->claim->lease.mirror_id, turn->claim->priority, err);
 }
 
 static int judge_listing(struct following *following, size_t first, size_t end, const struct imap_uids *there,
