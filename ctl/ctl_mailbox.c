@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { MAX_CSV_BYTES = 8 * 1024 * 1024, IMPORT_SECONDS = 1800, REFUSED_SHOWN = 20 };
+enum { MAX_CSV_BYTES = 8 * 1024 * 1024, IMPORT_SECONDS = 1800, LINES_SHOWN = 50, REFUSED_SHOWN = 20 };
 
 static cJSON *ask_about(struct ctl *ctl, const char *method, const char *number, const char *query,
                         enum ctl_exit *exit_out)
@@ -223,19 +223,28 @@ static int read_csv(const char *name, struct buf *bytes)
     return failed || !fits ? -1 : 0;
 }
 
-static void show_import(const cJSON *answer)
+/* What was done with each line, or why not; of many lines only the latter. */
+static void show_lines(const cJSON *lines)
 {
     const cJSON *line;
-    unsigned shown = 0;
-    cJSON_ArrayForEach (line, cJSON_GetObjectItemCaseSensitive(answer, "lines")) {
-        if (!str_equal(ctl_text(line, "result"), "refused") || shown++ >= REFUSED_SHOWN)
-            continue;
-        ctl_say("line %.0f%s%s: %s", ctl_number(line, "line", 0),
-                *ctl_text(line, "mailbox") ? ", mailbox " : "", ctl_text(line, "mailbox"),
-                ctl_text(line, "reason"));
+    bool all = cJSON_GetArraySize(lines) <= LINES_SHOWN;
+    unsigned refused = 0;
+    cJSON_ArrayForEach (line, lines) {
+        const char *reason = ctl_text(line, "reason"), *result = ctl_text(line, "result");
+        bool is_refused = str_equal(result, "refused");
+        refused += is_refused;
+        if (all || (is_refused && refused <= REFUSED_SHOWN))
+            ctl_say("line %.0f%s%s: %s", ctl_number(line, "line", 0),
+                    *ctl_text(line, "mailbox") ? ", mailbox " : "", ctl_text(line, "mailbox"),
+                    *reason ? reason : result);
     }
-    if (shown > REFUSED_SHOWN)
-        ctl_say("… and %u more refused lines (--json lists all)", shown - REFUSED_SHOWN);
+    if (!all && refused > REFUSED_SHOWN)
+        ctl_say("… and %u more refused lines (--json lists all)", refused - REFUSED_SHOWN);
+}
+
+static void show_import(const cJSON *answer)
+{
+    show_lines(cJSON_GetObjectItemCaseSensitive(answer, "lines"));
     if (*ctl_text(answer, "ignored_columns"))
         ctl_say("columns not known, and ignored: %s", ctl_text(answer, "ignored_columns"));
     ctl_say("%.0f added, %.0f changed, %.0f unchanged, %.0f refused", ctl_number(answer, "added", 0),

@@ -181,12 +181,17 @@ def test_import(api, workdir):
     file.write_text("mailbox,name\n1001,Ann\n1002,Bob\n1001,twice\nx y,\n")
     done = api.ctl("mailbox", "import", file)
     assert done.returncode == 1
+    assert "line 3, mailbox 1002: added\n" in done.stdout
     assert "line 4, mailbox 1001: it stands in line 2 already" in done.stdout
     assert "line 5, mailbox x y:" in done.stdout and "2 added, 0 changed, 0 unchanged, 2 refused" in done.stdout
     done = api.ctl("mailbox", "import", "-", stdin="mailbox\n1001\n")
     assert done.returncode == 0 and "1 unchanged" in done.stdout
     assert len(json.loads(api.ctl("mailbox", "import", file, "--json").stdout)["lines"]) == 4
     assert api.ctl("mailbox", "import", "-", stdin="").returncode == 2
+    many = "mailbox\n" + "".join(f"{number}\n" for number in range(2000, 2060)) + "x y\n" * 30
+    said = api.ctl("mailbox", "import", "-", stdin=many).stdout.splitlines()
+    assert len(said) == 22 and all(line.endswith("not beginning with -") for line in said[:20]), said
+    assert said[20:] == ["… and 10 more refused lines (--json lists all)", "60 added, 0 changed, 0 unchanged, 30 refused"]
 
 
 def test_many_pages(api):

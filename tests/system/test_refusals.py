@@ -144,7 +144,7 @@ def nothing_subscribed(api):
 
 def import_file(api, folder, entry):
     """(exit status, lines) of mirrorctl."""
-    lines = entry.all("file") if not entry.all("line") else [entry.get("head", HEADING), *entry.all("line")]
+    lines = [HEADING, *entry.all("line")] if entry.all("line") else entry.all("file")
     file = folder / "mailboxes.csv"
     file.write_bytes(to_bytes("\n".join(lines)) + (b"\n" if lines else b""))
     done = api.ctl("mailbox", "import", file)
