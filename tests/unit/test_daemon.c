@@ -435,8 +435,10 @@ static void test_check_config(void **state)
     (void)state;
     snprintf(secret, sizeof(secret), "%s/p", directory);
     assert_int_equal(ended(started("--config", config_file, "--check-config", NULL)), DAEMON_EXIT_FAILED);
-    assert_non_null(strstr(logged(), "sites[0].trusted_server.password_file: secret file"));
+    assert_non_null(
+        strstr(logged(), "mirror.yaml:2:77: sites[0].trusted_server.password_file: names no file"));
     int fd = open(secret, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "x\n", 2), 2);
     close(fd);
     unlink(log_file);
     assert_int_equal(ended(started("--config", config_file, "--check-config", NULL)), DAEMON_EXIT_OK);
