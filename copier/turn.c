@@ -111,6 +111,10 @@ static int await_sides(struct turn *turn, struct err *err)
         }
         if (source && target)
             return 0;
+        /* This copier is wanted elsewhere. */
+        if (access_session_is_hopeless(turn->source_session, err) ||
+            access_session_is_hopeless(turn->target_session, err))
+            return -1;
         if (clock_boot_ms() > deadline)
             return err_set(err, ERR_SITE, ERR_RETRY_LATER,
                            "no session was free within %d s: imap.max_sessions of the "

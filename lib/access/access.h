@@ -38,6 +38,8 @@ enum access_state { ACCESS_WAITING, ACCESS_CONNECTING, ACCESS_READY, ACCESS_FAIL
 struct access_session *access_session_start(struct access *access, const struct config_site *site,
                                             const char *mailbox, enum err_side side);
 enum access_state access_session_poll(struct access_session *session);
+/* WAITING: may others not be kept waiting for this? The site could not be asked a moment ago; `err` says why. */
+bool access_session_is_hopeless(const struct access_session *session, struct err *err);
 const struct err *access_session_error(const struct access_session *session); /* FAILED */
 struct imap_session *access_session_imap(struct access_session *session);     /* READY; borrowed */
 

@@ -50,6 +50,7 @@ struct access_session {
     int64_t renewed_ms, ask_at_ms, leave_until_ms;
     bool logout_sent, logout_ended, logout_answered;
     char probe_mailbox[65];
+    char trouble[800]; /* ASKING: why the site could not be asked of late; "" if that is not so */
     struct err error;
 };
 
@@ -178,6 +179,7 @@ static uint32_t ask_delay_ms(uint32_t wait_ms)
 
 static void follow_answer(struct access_session *session, const struct store_admission_answer *answer)
 {
+    str_into(session->trouble, sizeof(session->trouble), answer->error);
     if (answer->admission == STORE_ADMIT_WAIT) {
         session->ask_at_ms = clock_boot_ms() + ask_delay_ms(answer->wait_ms);
         return;
@@ -392,6 +394,17 @@ struct access_session *access_session_start(struct access *access, const struct 
     return session;
 }
 
+bool access_session_is_hopeless(const struct access_session *session, struct err *err)
+{
+    if (session->step != STEP_ASKING || !session->trouble[0])
+        return false;
+    err_set(err, ERR_SITE, ERR_RETRY_LATER,
+            "site %s is left alone for some seconds, since it did not answer: %s", session->site->name,
+            session->trouble);
+    err_blame(err, session->side);
+    return true;
+}
+
 struct access_session *access_session_open(struct access *access, const struct config_site *site,
                                            const char *mailbox, enum err_side side, int wait_ms,
                                            struct err *err)
@@ -401,6 +414,10 @@ struct access_session *access_session_open(struct access *access, const struct c
     enum access_state state = access_session_poll(session);
 
     while (state == ACCESS_WAITING || state == ACCESS_CONNECTING) {
+        if (access_session_is_hopeless(session, &session->error)) {
+            fail(session);
+            break;
+        }
         if (state == ACCESS_WAITING && clock_left_ms(wait_until_ms) == 0) {
             err_set(&session->error, ERR_SITE, ERR_RETRY_LATER,
                     "site %s: no session free within %d s: all that its imap.max_sessions or "

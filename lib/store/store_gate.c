@@ -46,10 +46,12 @@ enum store_gate_verdict store_gate_admit(struct store_gate *gate, const struct s
         gate->state = STORE_GATE_UNPROVEN;
         gate->refusals = refusals_before_probe(rules);
     }
-    if (gate->state == STORE_GATE_PROVEN)
+    if (gate->state == STORE_GATE_PROVEN && gate->troubles == 0)
         return STORE_GATE_GO;
     if (gate->gate_held)
         return STORE_GATE_WAIT;
+    if (gate->state == STORE_GATE_PROVEN)
+        return STORE_GATE_GO;
     if (gate->refusals < refusals_before_probe(rules))
         return STORE_GATE_GO;
     *probe_out = choose_probe(gate, rules, mailbox);

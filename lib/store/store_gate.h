@@ -39,7 +39,8 @@ struct store_gate_rules {
 };
 
 /* Whether `mailbox` may log in. Changes the gate (stopped -> unproven when its time is over); for a PROBE `*probe_out`
- * is the mailbox to try, borrowed from gate, rules or `mailbox`. GO and PROBE of an unproven site take the gate. */
+ * is the mailbox to try, borrowed from gate, rules or `mailbox`. GO and PROBE of a site that is unproven or in trouble take
+ * the gate: one finds out for all. */
 enum store_gate_verdict store_gate_admit(struct store_gate *gate, const struct store_gate_rules *rules,
                                          const char *mailbox, const char **probe_out);
 

@@ -16,25 +16,47 @@
 
 enum { ROUTES_TEXT_BYTES = 4096 };
 
-/* Due, without a living lease, on one of the routes (a list in text, for FIND_IN_SET). */
+/* Two lists in text, for FIND_IN_SET, like "1,4,7". */
+struct routes {
+    char open
+        [ROUTES_TEXT_BYTES]; /* configured and not paused, in the database and (if given) in the configuration */
+    char in_trouble
+        [ROUTES_TEXT_BYTES]; /* of these, with a site that is left alone now, since it did not answer */
+};
+
+/* Due, without a living lease, on an open route. What has failed already is not tried again while its site is left alone: a
+ * copier that went through all of them would be missing elsewhere. Its parameters: IN_ROUTES(). */
 #define DUE_ON_ROUTES                                                                                        \
     "m.pending = 1 AND m.priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND m.due_at <= UTC_TIMESTAMP(6) "       \
-    "AND (m.lease_until IS NULL OR m.lease_until <= UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, ?) "
+    "AND (m.lease_until IS NULL OR m.lease_until <= UTC_TIMESTAMP(6)) AND FIND_IN_SET(m.route_id, ?) "       \
+    "AND (FIND_IN_SET(m.route_id, ?) = 0 OR m.fail_count = 0) "
+#define IN_ROUTES(routes) bind_text((routes)->open), bind_text((routes)->in_trouble)
 
-/* "1,4,7": the routes that are configured and not paused, in the database and (if given) in the configuration. */
-static int open_routes(struct store *store, const struct config *config, char text[ROUTES_TEXT_BYTES],
+static void add_route(char text[ROUTES_TEXT_BYTES], uint32_t id)
+{
+    size_t len = strlen(text);
+    if (len + 12 < ROUTES_TEXT_BYTES)
+        snprintf(text + len, ROUTES_TEXT_BYTES - len, len ? ",%u" : "%u", id);
+}
+
+static int open_routes(struct store *store, const struct config *config, struct routes *routes_out,
                        struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err, "SELECT route_id, name FROM route WHERE configured AND NOT paused");
-    size_t len = 0;
-    text[0] = '\0';
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT r.route_id, r.name, EXISTS (SELECT 1 FROM site s WHERE s.site_id IN (r.from_site_id, "
+        "r.to_site_id) AND s.troubles > 0 AND (s.cool_until > UTC_TIMESTAMP(6) OR s.probe_until > "
+        "UTC_TIMESTAMP(6))) FROM route r WHERE r.configured AND NOT r.paused");
+    routes_out->open[0] = routes_out->in_trouble[0] = '\0';
     while (query && store_query_next(query)) {
         uint32_t id = store_query_u32(query);
-        if (config && !config_route_find(config, store_query_text(query)))
+        const char *name = store_query_text(query);
+        bool in_trouble = store_query_bool(query);
+        if (config && !config_route_find(config, name))
             continue;
-        if (len + 12 < ROUTES_TEXT_BYTES)
-            len += (size_t)snprintf(text + len, ROUTES_TEXT_BYTES - len, len ? ",%u" : "%u", id);
+        add_route(routes_out->open, id);
+        if (in_trouble)
+            add_route(routes_out->in_trouble, id);
     }
     return store_query_end(query, err);
 }
@@ -42,7 +64,8 @@ static int open_routes(struct store *store, const struct config *config, char te
 /* ---- claim ---- */
 
 struct claiming {
-    const char *routes, *owner;
+    const struct routes *routes;
+    const char *owner;
     double lease_seconds;
     struct store_claim *claim;
 };
@@ -74,7 +97,7 @@ static int choose(struct store *store, const struct claiming *claiming, struct e
         "COALESCE(m.recheck_target_at <= UTC_TIMESTAMP(6), 0), m.fail_count "
         "FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
         "ORDER BY m.priority, m.due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
-        bind_text(claiming->routes));
+        IN_ROUTES(claiming->routes));
     if (query && store_query_next(query))
         read_claim(query, claiming->claim);
     return store_query_end(query, err);
@@ -143,15 +166,15 @@ static void remember_unknown(struct store *store, const struct store_claim *clai
 int store_mirror_claim(struct store *store, const struct config *config, const char *owner,
                        struct store_claim *claim_out, struct err *err)
 {
-    char routes[ROUTES_TEXT_BYTES];
+    struct routes routes;
     struct err mine;
     struct claiming claiming = {
-        .routes = routes, .owner = owner, .lease_seconds = config->copy.lease_seconds, .claim = claim_out};
+        .routes = &routes, .owner = owner, .lease_seconds = config->copy.lease_seconds, .claim = claim_out};
     err = err ? err : &mine;
     *claim_out = (struct store_claim){0};
     if (store->claim_unknown && (find_unknown(store, owner, claim_out, err) || claim_out->lease.mirror_id))
         return claim_out->lease.mirror_id ? 0 : -1;
-    if (open_routes(store, config, routes, err))
+    if (open_routes(store, config, &routes, err))
         return -1;
     claim_out->deadline_boot_ms = clock_boot_ms() + (int64_t)(config->copy.lease_seconds * 1000);
     if (!store_tx_run(store, claim_body, &claiming, err))
@@ -186,15 +209,15 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
 int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out,
                                         struct err *err)
 {
-    char routes[ROUTES_TEXT_BYTES];
+    struct routes routes;
     *waiting_out = false;
-    if (open_routes(store, NULL, routes, err))
+    if (open_routes(store, NULL, &routes, err))
         return -1;
     struct store_query *query =
         STORE_ROWS(store, err,
                    "SELECT m.priority FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
                    "ORDER BY m.priority, m.due_at LIMIT 1",
-                   bind_text(routes));
+                   IN_ROUTES(&routes));
     if (query && store_query_next(query))
         *waiting_out = store_query_u32(query) < priority;
     return store_query_end(query, err);
@@ -231,7 +254,7 @@ int store_mirror_proven(struct store *store, uint64_t mirror_id, struct err *err
 }
 
 struct pushing {
-    const char *routes;
+    const struct routes *routes;
     struct store_due *due;
     uint32_t max;
     int count;
@@ -247,7 +270,7 @@ static int due_body(struct store *store, void *context, struct err *err)
                    "m.wanted_seq = m.done_seq FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
                    "AND (m.pushed_at IS NULL OR m.pushed_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND) "
                    "ORDER BY m.priority, m.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
-                   bind_text(pushing->routes), bind_u64(pushing->max));
+                   IN_ROUTES(pushing->routes), bind_u64(pushing->max));
     pushing->count = 0;
     while (query && store_query_next(query)) {
         struct store_due *due = &pushing->due[pushing->count++];
@@ -269,9 +292,9 @@ static int due_body(struct store *store, void *context, struct err *err)
 
 int store_mirror_due(struct store *store, struct store_due *due_out, uint32_t max, struct err *err)
 {
-    char routes[ROUTES_TEXT_BYTES];
-    struct pushing pushing = {.routes = routes, .due = due_out, .max = max};
-    if (max == 0 || open_routes(store, NULL, routes, err))
+    struct routes routes;
+    struct pushing pushing = {.routes = &routes, .due = due_out, .max = max};
+    if (max == 0 || open_routes(store, NULL, &routes, err))
         return max == 0 ? 0 : -1;
     return store_tx_run(store, due_body, &pushing, err) ? -1 : pushing.count;
 }

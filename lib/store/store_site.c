@@ -193,6 +193,13 @@ static int take_session(struct store *store, const struct admitting *admitting, 
     return 0;
 }
 
+/* Nobody need wait for a site that could not be asked a moment ago. */
+static void say_trouble(struct store_admission_answer *answer, const struct site_row *row)
+{
+    if (row->gate.troubles > 0)
+        str_into(answer->error, sizeof(answer->error), row->error);
+}
+
 static int say_wait(struct store_admission_answer *answer, uint64_t wait_ms)
 {
     answer->admission = STORE_ADMIT_WAIT;
@@ -207,6 +214,8 @@ static int check_budget(struct store *store, const struct admitting *admitting, 
     uint32_t sessions;
     if (row->cool_wait_us || row->login_wait_us) {
         uint64_t wait_us = row->cool_wait_us > row->login_wait_us ? row->cool_wait_us : row->login_wait_us;
+        if (row->cool_wait_us)
+            say_trouble(admitting->answer, row);
         return say_wait(admitting->answer, wait_us / 1000 + 1);
     }
     if (count_sessions(store, row->site_id, &sessions, err))
@@ -224,7 +233,8 @@ static int let_in(struct store *store, const struct admitting *admitting, const 
     if (take_login(store, request->site, row->site_id, err) ||
         take_session(store, admitting, row->site_id, err))
         return -1;
-    if (row->gate.state == STORE_GATE_UNPROVEN && take_gate(store, request, mailbox, row->site_id, err))
+    bool one_at_a_time = row->gate.state == STORE_GATE_UNPROVEN || row->gate.troubles > 0;
+    if (one_at_a_time && take_gate(store, request, mailbox, row->site_id, err))
         return -1;
     admitting->answer->admission = probe_mailbox ? STORE_ADMIT_PROBE : STORE_ADMIT_GO;
     str_into(admitting->answer->probe_mailbox, sizeof(admitting->answer->probe_mailbox), probe_mailbox);
@@ -248,6 +258,7 @@ static int decide(struct store *store, const struct admitting *admitting, struct
     case STORE_GATE_STAY_STOPPED:
         return say_stopped(admitting->answer, row);
     case STORE_GATE_WAIT:
+        say_trouble(admitting->answer, row);
         return say_wait(admitting->answer, WAIT_GATE_MS);
     case STORE_GATE_GO:
     case STORE_GATE_PROBE:

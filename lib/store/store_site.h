@@ -29,7 +29,8 @@ struct store_admission_answer {
     char probe_mailbox[65];
     uint32_t wait_ms;
     uint32_t stopped_seconds;
-    char error[800]; /* STOPPED: what the site said */
+    char error
+        [800]; /* STOPPED: what the site said; WAIT: why it could not be asked of late, "" if that is not so */
 };
 
 int store_site_admit(struct store *store, const struct store_admission_request *request,

@@ -274,7 +274,8 @@ static void answer(enum store_admission admission)
     next->wait_ms = 1;
     next->stopped_seconds = 900;
     str_into(next->probe_mailbox, sizeof(next->probe_mailbox), "1000");
-    str_into(next->error, sizeof(next->error), "NO wrong password");
+    if (admission == STORE_ADMIT_STOPPED)
+        str_into(next->error, sizeof(next->error), "NO wrong password");
 }
 
 static enum access_state run(struct access_session *session)
@@ -460,6 +461,19 @@ static void test_no_session_free(void **state)
     assert_non_null(strstr(err.text, "no session free"));
 }
 
+static void test_nobody_waits_for_a_site_in_trouble(void **state)
+{
+    struct err err = {0};
+
+    answer(STORE_ADMIT_WAIT);
+    play.answers[0].wait_ms = 60000;
+    str_into(play.answers[0].error, sizeof(play.answers[0].error), "no answer");
+    assert_null(access_session_open(*state, &site, "4711", ERR_SIDE_TARGET, 60000, &err));
+    assert_int_equal(err.scope, ERR_SITE);
+    assert_int_equal(err.side, ERR_SIDE_TARGET);
+    assert_non_null(strstr(err.text, "left alone for some seconds, since it did not answer: no answer"));
+}
+
 static void test_lost_row_fails_the_session(void **state)
 {
     const struct access_params params = {.owner = "o", .purpose = "scanner", .session_seconds = 0};
@@ -499,6 +513,7 @@ int main(void)
         TEST(test_missing_secret),
         TEST(test_store_away),
         TEST(test_no_session_free),
+        TEST(test_nobody_waits_for_a_site_in_trouble),
         TEST(test_lost_row_fails_the_session),
     };
 

@@ -327,6 +327,25 @@ static void test_paused_and_removed_routes(void **state)
     assert_false(found);
 }
 
+/* What has failed is not claimed while its site is left alone; what has not, is told why. */
+static void test_routes_of_a_site_in_trouble(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 2, "dr");
+    store_fixture_sql(fixture, "UPDATE mirror SET fail_count = 1, priority = 0 ORDER BY mirror_id LIMIT 1");
+    store_fixture_sql(fixture,
+                      "UPDATE site SET troubles = 1, cool_until = UTC_TIMESTAMP(6) + INTERVAL 9 SECOND "
+                      "WHERE name = 'dr'");
+    assert_string_equal(claim_as(fixture, fixture->store, us).mailbox, "1002");
+    assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0);
+    store_fixture_sql(fixture, "UPDATE site SET cool_until = UTC_TIMESTAMP(6), "
+                               "probe_until = UTC_TIMESTAMP(6) + INTERVAL 9 SECOND WHERE name = 'dr'");
+    assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0); /* somebody finds out */
+    store_fixture_sql(fixture, "UPDATE site SET probe_until = NULL WHERE name = 'dr'");
+    assert_string_equal(claim_as(fixture, fixture->store, us).mailbox, "1001");
+}
+
 static void test_recheck_and_ghosts_are_raised(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -457,6 +476,7 @@ int main(void)
         TEST(test_seen_while_working_is_not_lost),
         TEST(test_verify_only_comes_last),
         TEST(test_paused_and_removed_routes),
+        TEST(test_routes_of_a_site_in_trouble),
         TEST(test_recheck_and_ghosts_are_raised),
         TEST(test_refused_messages_are_raised),
         TEST(test_due_is_pushed_once_in_five_seconds),

@@ -60,6 +60,10 @@ static void test_gate_one_at_a_time_until_proven(void **state)
     assert_int_equal(store_gate_admit(&gate, &plain, "1", &probe), STORE_GATE_WAIT);
     gate.state = STORE_GATE_PROVEN;
     assert_int_equal(store_gate_admit(&gate, &plain, "1", &probe), STORE_GATE_GO);
+    gate.troubles = 1;
+    assert_int_equal(store_gate_admit(&gate, &plain, "1", &probe), STORE_GATE_WAIT);
+    gate.gate_held = false;
+    assert_int_equal(store_gate_admit(&gate, &plain, "1", &probe), STORE_GATE_GO);
 }
 
 static void test_gate_wrong_secret_is_tried_three_times(void **state)

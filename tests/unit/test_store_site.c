@@ -282,12 +282,21 @@ static void test_unreachable_site_cools(void **state)
     struct store_admission_answer answer = admit(fixture, us, "1002");
     assert_int_equal(answer.admission, STORE_ADMIT_WAIT);
     assert_in_range(answer.wait_ms, 500, 1300);
+    assert_string_equal(answer.error, "NO wrong secret"); /* nobody need wait */
     for (int i = 0; i < 3; i++) {
         store_fixture_sql(fixture, "UPDATE site SET cool_until = UTC_TIMESTAMP(6)");
         log_in(fixture, "1001", 'n', &stopped);
     }
     assert_in_range(admit(fixture, us, "1002").wait_ms, 7000, 8300);
     assert_true(site(fixture, "refusals = 0 AND login_state = 'unproven'") > 0);
+    /* Also one that was proven before is tried by one for all. */
+    store_fixture_sql(fixture, "UPDATE site SET cool_until = UTC_TIMESTAMP(6), login_state = 'proven'");
+    struct store_admission_answer first = admit(fixture, us, "1001");
+    assert_int_equal(first.admission, STORE_ADMIT_GO);
+    answer = admit(fixture, them, "1002");
+    assert_int_equal(answer.admission, STORE_ADMIT_WAIT);
+    assert_string_equal(answer.error, "NO wrong secret");
+    answer_login(fixture, us, "1001", &first, 'n');
     store_fixture_sql(fixture, "UPDATE site SET cool_until = UTC_TIMESTAMP(6)");
     log_in(fixture, "1001", 'a', &stopped);
     assert_int_equal(admit(fixture, us, "1002").admission, STORE_ADMIT_GO);
