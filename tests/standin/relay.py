@@ -30,6 +30,7 @@ class Session:
         self.number, self.sock, self.stream = number, sock, Stream(sock)
         self.upstream = None  # a Stream, if a real server is behind
         self.mailbox = self.folder = None
+        self.muted = False  # the real server's answers are not told
         self.line = b""  # the command in hand, from its tag to its line end or first literal
 
     @property

@@ -24,6 +24,7 @@ from standin.imap4d import Imap4d  # noqa: E402
 from standin.ports import private_directory, wait_for  # noqa: E402
 from standin.proxy import Filter, Proxy  # noqa: E402
 from standin.relay import Liar  # noqa: E402
+from standin.scripted import DialogueError, Scripted  # noqa: E402
 from standin.voicemail import (ACTIVE_GREETING, GREETINGS, INBOX, ODD_HEADERS, UNOPENED, Generator, corpus_csv,  # noqa: E402
                                imap_date, mail_date, make_corpus)
 from standin.wire import Refused, Wire, WireError, tokens  # noqa: E402
@@ -390,3 +391,79 @@ def test_liar_leaves_out_and_tells_other_figures(dovecot):
         assert (folders, rest[0], rest[2], wire.examine(b"INBOX")) == ([], 0, 5, 0)
         liar.tell_truth()
         assert told() == truth
+
+
+DIALOGUE = """\
+# For a test of the player itself. Expected: nothing. Scope: none.
+text hello
+| Subject: hi\\0
+|
+|*2 again\\n
+mailbox 4711-4712
+1 C: NOOP
+S: $ NO not the first time
+C: NOOP
+S: * 3 EXPUNGE
+s: $ OK
+S:  \\x41
+C: APPEND ...
+S: + go on
+take all
+S: $ OK [APPENDUID 1 {#hello}] thanks
+C: UID FETCH 1...
+slow 1000: * 1 FETCH (UID 1 BODY[HEADER] {^hello} BODY[] {=hello})
+S: $ OK
+maybe C: UNSELECT
+S: $ OK
+C: CHECK
+S: * BYE enough
+cut
+"""
+
+
+def test_scripted_server_says_what_stands_in_its_file(tmp_path):
+    path = tmp_path / "dialogue.txt"
+    path.write_text(DIALOGUE)
+    with Scripted(path) as server:
+        with Wire(server.host, server.port, timeout=5) as wire:
+            wire.login("4712*mirror", server.password)
+            with pytest.raises(Refused, match="not the first time"):
+                wire.run("NOOP")
+            text, untagged = wire.run("NOOP")
+            assert (text, untagged) == ("A", [[b"3", b"EXPUNGE"]])
+            assert "[APPENDUID 1 32] thanks" in wire.run("APPEND INBOX", b"x" * 5000)[0]
+            (answer,) = wire.run("UID FETCH 1 (BODY[])")[1]
+            items = answer[-1]
+            body = b"Subject: hi\0\r\n\r\nagain\n\r\nagain\n\r\n"
+            assert items[3] == b"Subject: hi\0\r\n\r\n" and items[5] == body and len(body) == 32, items
+            with pytest.raises(AssertionError, match=r"dialogue.txt:\d+: nobody said: CHECK"):
+                server.assert_played()
+            with pytest.raises(WireError):
+                wire.run("CHECK")
+            wire.drop()
+        server.assert_played()
+        with Wire(server.host, server.port, timeout=5) as wire:
+            wire.login("4711*mirror", server.password)
+            with pytest.raises(Refused, match="not in the dialogue"):
+                wire.run("UID FETCH 2 (BODY[])")
+        with pytest.raises(AssertionError, match=r"(?s)mailbox 4711: the client said .*said: +UID FETCH 2 \(BODY\[\]\)\n"
+                                                 r"  expected: UID FETCH 1\.\.\. "):
+            server.assert_played()
+    path.write_text("mailbox 1\nC: NOOP\nT: what\n")
+    with pytest.raises(DialogueError, match="dialogue.txt:3: not understood: T: what"):
+        Scripted(path)
+
+
+def test_scripted_server_before_a_real_one(dovecot, tmp_path):
+    path = tmp_path / "dialogue.txt"
+    path.write_text("mailbox 4808\n1 C: APPEND ...\nswallow\ncut\nC: ...\npass\n")
+    with Scripted(path, server=dovecot) as server:
+        wire = Wire(server.host, server.port, timeout=5)
+        wire.login("4808*mirror", dovecot.password)
+        with pytest.raises(WireError):
+            wire.append(b"INBOX", [(b"a: b\r\n\r\nc\r\n", (), None)])
+        wire.drop()
+        with Wire(server.host, server.port, timeout=5) as wire:
+            wire.login("4808*mirror", dovecot.password)
+            assert wire.examine(b"INBOX") == 1, "stored, though it did not say so"
+        server.assert_played()
