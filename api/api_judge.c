@@ -94,7 +94,8 @@ struct api_verdict api_judge(const struct store_mirror_status *mirror, const str
     verdict.behind = mirror->lag_seconds > verdict.lag_limit_seconds;
     verdict.late = mirror->proven_age_seconds > verdict.lag_limit_seconds ||
                    (mirror->proven_age_seconds < 0 && !never_done(mirror));
-    verdict.held = mirror->held_messages > 0 || (mirror->breaker_plan > 0 && mirror->gone_messages > 0);
+    verdict.held = mirror->held_messages + mirror->withheld_messages > 0 ||
+                   (mirror->breaker_plan > 0 && mirror->gone_messages > 0);
     verdict.state = state_of(mirror, route, &verdict);
     verdict.side = blame(mirror, verdict.state);
     verdict.person_needed = verdict.state == API_STATE_UNROUTED || verdict.state == API_STATE_PAUSED ||

@@ -14,9 +14,11 @@ static void add_messages(cJSON *object, const struct store_mirror_status *m)
         const char *name;
         uint32_t count;
     } counts[] = {
-        {"source", m->source_messages},   {"target", m->target_messages},   {"missing", m->missing_messages},
-        {"refused", m->refused_messages}, {"altered", m->altered_messages}, {"gone", m->gone_messages},
-        {"held", m->held_messages},       {"kept", m->kept_messages},       {"waiting", m->waiting_messages},
+        {"source", m->source_messages},   {"target", m->target_messages},
+        {"missing", m->missing_messages}, {"refused", m->refused_messages},
+        {"altered", m->altered_messages}, {"gone", m->gone_messages},
+        {"held", m->held_messages},       {"kept", m->kept_messages},
+        {"waiting", m->waiting_messages}, {"withheld", m->withheld_messages},
         {"foreign", m->foreign_messages}, {"late", m->late_messages},
     };
     cJSON *messages = cJSON_AddObjectToObject(object, "messages");

@@ -101,10 +101,26 @@ static const char *which_plans(const struct subject *s, char text[API_TEXT_BYTES
     return text;
 }
 
+/* "2 messages gone from production and left on backup", "the flags of 3 messages not written", or both. */
+static void what_is_stopped(const struct subject *s, char *text, size_t size)
+{
+    char gone[API_TEXT_BYTES], flags[API_TEXT_BYTES];
+    api_text_count(s->m->gone_messages, "message", gone);
+    api_text_count(s->m->withheld_messages, "message", flags);
+    if (s->m->withheld_messages == 0)
+        snprintf(text, size, "%s gone from production and left on %s", gone, s->to);
+    else if (s->m->gone_messages == 0)
+        snprintf(text, size, "the flags of %s are not written", flags);
+    else
+        snprintf(text, size, "%s gone from production and left on %s, the flags of %s not written", gone,
+                 s->to, flags);
+}
+
 static void what_held(const struct subject *s, char *text, size_t size)
 {
-    char count[API_TEXT_BYTES], plans[API_TEXT_BYTES];
+    char count[API_TEXT_BYTES], plans[API_TEXT_BYTES], stopped[300];
     const struct store_mirror_status *m = s->m;
+    what_is_stopped(s, stopped, sizeof(stopped));
     if (m->held_messages)
         snprintf(
             text, size,
@@ -113,10 +129,9 @@ static void what_held(const struct subject *s, char *text, size_t size)
             is_given(m->held_reason) ? ": " : "", is_given(m->held_reason) ? m->held_reason : "");
     else
         snprintf(text, size,
-                 "%s gone from production and left on %s: deletions and overwriting are stopped on all "
-                 "routes from "
-                 "%s (plan %" PRIu64 "). All else is equal, and what is new is copied.",
-                 api_text_count(m->gone_messages, "message", count), s->to, s->from, m->breaker_plan);
+                 "%s: deletions and overwriting are stopped on all routes from %s (plan %" PRIu64
+                 "). All else is equal, and what is new is copied.",
+                 stopped, s->from, m->breaker_plan);
 }
 
 /* "in 4 minutes", "now" */

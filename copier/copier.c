@@ -172,6 +172,7 @@ static int start(struct daemon *daemon, void **state_out, struct err *err)
     copier->tools = (struct turn_tools){.daemon = daemon, .current = &copier->turn};
     copier->tools.store = store_open(config, err);
     if (!copier->tools.store || store_check_version(copier->tools.store, err) != 0 ||
+        store_mirror_inherit(copier->tools.store, daemon_owner(daemon), err) != 0 ||
         connect_bus(copier, err) != 0) {
         stop(copier);
         return -1;

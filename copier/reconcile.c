@@ -389,23 +389,28 @@ static void digest_flags(const struct pass *pass, struct store_folder_marks *mar
     free(all);
 }
 
-/* Not written since the breaker is tripped: the next look must see a difference, until they may be. */
-static bool are_flags_pending(const struct pass *pass)
+static bool is_flag_missing(const struct pass *pass, const struct store_message *row)
 {
-    bool pending = false;
-    for (size_t i = 0; i < pass->row_count && pass->turn->breaker_tripped && !pending; i++) {
-        const struct store_message *row = &pass->rows[i];
-        struct marks_plan plan;
-        struct imap_flags wanted;
-        if (row->target_uid == 0 || row->source_gone || !pass_row_is_told(pass, row))
-            continue;
-        pass_row_flags(pass, row, &wanted);
-        marks_decide(&wanted, row->flags_written, row->flags_refused, NULL, &plan);
-        pending = !imap_flags_is_empty(&plan.add) || !imap_flags_is_empty(&plan.remove);
-        marks_plan_fini(&plan);
-        imap_flags_fini(&wanted);
-    }
-    return pending;
+    struct marks_plan plan;
+    struct imap_flags wanted;
+    bool missing;
+    if (row->target_uid == 0 || row->source_gone || !pass_row_is_told(pass, row))
+        return false;
+    pass_row_flags(pass, row, &wanted);
+    marks_decide(&wanted, row->flags_written, row->flags_refused, NULL, &plan);
+    missing = !imap_flags_is_empty(&plan.add) || !imap_flags_is_empty(&plan.remove);
+    marks_plan_fini(&plan);
+    imap_flags_fini(&wanted);
+    return missing;
+}
+
+/* How many have flags that are not written since the breaker is tripped. */
+static uint32_t count_withheld(const struct pass *pass)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < pass->row_count && pass->turn->breaker_tripped; i++)
+        count += is_flag_missing(pass, &pass->rows[i]);
+    return count;
 }
 
 static void fill_source_marks(const struct pass *pass, struct store_folder_marks *marks)
@@ -419,7 +424,8 @@ static void fill_source_marks(const struct pass *pass, struct store_folder_marks
     marks->source_highestmodseq = status->highestmodseq;
     digest_flags(pass, marks);
     marks->has_flags_digest = marks->has_source;
-    if (are_flags_pending(pass)) {
+    /* The next look must see a difference, until they may be written. */
+    if (count_withheld(pass) > 0) {
         marks->has_source_modseq = false;
         memset(marks->source_flags_digest, 0, DIGEST_BYTES);
     }
@@ -527,6 +533,7 @@ static void count_figures(struct pass *pass, bool unchanged)
     figures->target_messages += unchanged ? marks->target_exists : pass->target_exists;
     figures->missing_messages += pass->missing;
     figures->foreign_messages += pass->foreign;
+    figures->withheld_messages += unchanged ? 0 : count_withheld(pass);
     pass_index_rows(pass, STORE_SOURCE, &index);
     for (size_t i = 0; i < index.count; i++)
         count_row(figures, &pass->rows[index.entries[i].row], &highest);

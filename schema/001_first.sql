@@ -125,6 +125,7 @@ CREATE TABLE IF NOT EXISTS look (
 -- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
 -- and no pass was completed since. left_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
+-- withheld_messages: their flags are not written while the site's breaker is tripped.
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -162,6 +163,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   held_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   kept_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   waiting_messages   INT UNSIGNED NOT NULL DEFAULT 0,
+  withheld_messages  INT UNSIGNED NOT NULL DEFAULT 0,
   left_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   going_messages     INT UNSIGNED NOT NULL DEFAULT 0,
   emptied            BOOLEAN NOT NULL DEFAULT 0,

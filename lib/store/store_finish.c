@@ -39,6 +39,7 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
         "UPDATE mirror SET source_messages = ?, target_messages = ?, missing_messages = ?, refused_messages "
         "= ?, "
         "altered_messages = ?, foreign_messages = ?, late_messages = ?, gone_folders = ?, left_messages = ?, "
+        "withheld_messages = ?, "
         "gone_messages = 0, held_messages = 0, kept_messages = 0, waiting_messages = 0, going_messages = "
         "IF(?, "
         "going_messages, 0), emptied = emptied AND ?, deletion_due_at = NULL, refused_keywords = ? "
@@ -46,7 +47,7 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
         bind_u64(f->source_messages), bind_u64(f->target_messages), bind_u64(f->missing_messages),
         bind_u64(f->refused_messages), bind_u64(f->altered_messages), bind_u64(f->foreign_messages),
         bind_u64(f->late_messages), bind_u64(f->gone_folders), bind_u64(f->left_messages),
-        bind_bool(f->any_gone), bind_bool(f->any_gone),
+        bind_u64(f->withheld_messages), bind_bool(f->any_gone), bind_bool(f->any_gone),
         bind_cut(f->refused_keywords, sizeof(f->refused_keywords)), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
 }

@@ -41,6 +41,7 @@ struct store_mirror_status {
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages,
         gone_messages;                     /* gone from production: their copies go after the second look */
     uint32_t held_messages, kept_messages; /* gone too, but in an open plan; in one that a person refused */
+    uint32_t withheld_messages;            /* their flags are not written: the breaker */
     uint32_t waiting_messages;             /* of gone: begun, but others' messages are in the way */
     uint32_t foreign_messages, late_messages, gone_folders;
     uint64_t copied_messages, copied_bytes;

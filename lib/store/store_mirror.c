@@ -206,6 +206,26 @@ int store_mirror_renew(struct store *store, const struct config *config, const s
     return 0;
 }
 
+/* Read without locks first: an UPDATE would lock every mirror that it passes. */
+int store_mirror_inherit(struct store *store, const char *owner, struct err *err)
+{
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT mirror_id, lease_owner FROM mirror WHERE lease_owner <> ? AND lease_until > "
+                   "UTC_TIMESTAMP(6) AND SUBSTRING_INDEX(lease_owner, ':', 3) = SUBSTRING_INDEX(?, ':', 3)",
+                   bind_text(owner), bind_text(owner));
+    int result = 0;
+    while (query && result == 0 && store_query_next(query)) {
+        uint64_t mirror_id = store_query_u64(query);
+        if (STORE_EXEC(
+                store, err,
+                "UPDATE mirror SET lease_until = UTC_TIMESTAMP(6) WHERE mirror_id = ? AND lease_owner = ?",
+                bind_u64(mirror_id), bind_text(store_query_text(query))) < 0)
+            result = -1;
+    }
+    return store_query_end(query, result ? NULL : err) || result ? -1 : 0;
+}
+
 int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, bool *waiting_out,
                                         struct err *err)
 {
@@ -230,16 +250,16 @@ int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority
     /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks or the trouble is
      * one folder's only: its other folders are not to wait for it. While the first copy is being made a look finds all of it
      * new, which would be one more turn for nothing: the next look tells what came meanwhile. */
-    int64_t rows =
-        STORE_EXEC(store, err,
-                   "UPDATE mirror SET due_at = IF(fail_count = 0 OR ? = 0 OR error_scope IN ('message', "
-                   "'folder'), LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
-                   "wanted_seq = wanted_seq + (done_seq > 0 OR lease_owner IS NULL OR ? = 0), priority = LEAST(priority, ?), "
-                   "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, "
-                   "UTC_TIMESTAMP(6)) "
-                   "WHERE mirror_id = ?",
-                   bind_u64(priority), bind_u64(priority), bind_u64(priority < 9 ? priority : 9),
-                   bind_u64(mirror_id));
+    int64_t rows = STORE_EXEC(
+        store, err,
+        "UPDATE mirror SET due_at = IF(fail_count = 0 OR ? = 0 OR error_scope IN ('message', "
+        "'folder'), LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
+        "wanted_seq = wanted_seq + (done_seq > 0 OR lease_owner IS NULL OR ? = 0), priority = "
+        "LEAST(priority, ?), "
+        "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, "
+        "UTC_TIMESTAMP(6)) "
+        "WHERE mirror_id = ?",
+        bind_u64(priority), bind_u64(priority), bind_u64(priority < 9 ? priority : 9), bind_u64(mirror_id));
     return rows < 0 ? -1 : 0;
 }
 

@@ -50,11 +50,16 @@ int store_mirror_claim(struct store *store, const struct config *config, const c
 int store_mirror_renew(struct store *store, const struct config *config, const struct store_lease *lease,
                        int64_t *deadline_boot_ms, struct err *err);
 
+/* Ends the leases of a predecessor (same host, program and instance), which count as taken over then. Only for who knows
+ * that it is dead: its supervisor starts a copier only after the end of the former one. */
+int store_mirror_inherit(struct store *store, const char *owner, struct err *err);
+
 /* Figures of a whole pass over a mirror. */
 struct store_mirror_figures {
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages;
     uint32_t foreign_messages, late_messages, gone_folders;
-    uint32_t left_messages; /* with a copy, still on production; greetings apart (store_brake.h) */
+    uint32_t left_messages;     /* with a copy, still on production; greetings apart (store_brake.h) */
+    uint32_t withheld_messages; /* their flags are not written since the breaker is tripped */
     bool any_gone; /* something is recorded as gone from production: counted in the store, see below */
     char refused_keywords[800];
 };

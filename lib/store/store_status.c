@@ -29,6 +29,7 @@ static const char status_sql[] =
     "l.error, " AGE "l.looked_at" OLD ", " AGE "l.error_at" OLD ", " AGE "m.verified_at" OLD ", "
     "m.verify_differences, IF(? IS NULL, NULL, m.verify_report), p.name, t.name, p.login_state, "
     "t.login_state, p.error, t.error, m.held_messages, m.kept_messages, m.waiting_messages, "
+    "m.withheld_messages, "
     "GREATEST(-" SINCE "m.deletion_due_at" NOW ", 0), "
     "IF(m.held_messages > 0, (SELECT MIN(q.plan_id) " PLANS " AND q.state = 'held'), 0), "
     "IF(m.held_messages > 0, (SELECT COUNT(*) " PLANS " AND q.state = 'held'), 0), "
@@ -121,6 +122,7 @@ static void read_deletions(struct store_query *query, struct store_mirror_status
     status->held_messages = store_query_u32(query);
     status->kept_messages = store_query_u32(query);
     status->waiting_messages = store_query_u32(query);
+    status->withheld_messages = store_query_u32(query);
     status->deletion_due_seconds = store_query_real_or(query, -1);
     status->held_plan = store_query_u64(query);
     status->held_plans = store_query_u32(query);
@@ -145,7 +147,8 @@ static void read_state(struct store_query *query, struct store_mirror_status *st
         .wanted = status->wanted || status->verify_wanted,
         .behind = store_query_bool(query),
         .equal = status->equal,
-        .held = status->held_messages > 0 || (status->breaker_plan > 0 && status->gone_messages > 0),
+        .held = status->held_messages + status->withheld_messages > 0 ||
+                (status->breaker_plan > 0 && status->gone_messages > 0),
         .going = status->gone_messages > 0,
     };
     status->state = store_state_word(&facts);

@@ -15,7 +15,7 @@ from standin.voicemail import GREETINGS, INBOX, Generator
 
 DELAY = 1
 SITES = ("emptied", "folders", "nothing", "shortlist", "shortsearch", "shortlisting", "uidvalidity", "uidnext", "many", "greetings", "spare",
-         "swapped", "plans", "flags")
+         "swapped", "plans", "shrinking", "flags")
 
 
 class World:
@@ -74,6 +74,10 @@ class World:
 
     def route_of(self, mailbox):
         return next(route for number, route in self.product.mirrors() if number == mailbox)
+
+    def restart(self):
+        self.product.kill()
+        self.product.start()
 
     def plans(self, **like):
         names = "plan_id, kind, state, mailbox, reason, messages"
@@ -258,7 +262,10 @@ def test_production_exchanged_for_an_empty_machine(world):
 
 def test_production_pointed_at_the_backup(world):
     mailbox = "6141"
-    before = world.mirrored("swapped", mailbox, {INBOX: voicemail(world, 5)})
+    world.production.fill(mailbox, {INBOX: voicemail(world, 5)})
+    # A time in most servers: it must not be the same on both sides only because both were made in this second.
+    world.production.doveadm("mailbox", "update", "-u", mailbox, "--uid-validity", 77, "INBOX")
+    before = world.mirrored("swapped", mailbox, {})
     door = world.doors["swapped"]
     door.lead_to(world.target)
     changes = Changes(world.target)
@@ -290,4 +297,69 @@ def test_an_allowed_plan_is_carried_out_and_shrinks_but_never_grows(world):
     second = world.held(mailbox=mailbox)
     world.product.ctl("held", "refuse", second.plan_id, "--reason", "keep it").ok()
     world.product.wait_mirror(lambda mirror: mirror["messages"]["kept"] == 1 and mirror["state"] == "equal", mailbox, "plans")
+    assert len(world.digests(mailbox)) == 1
+
+
+def outcomes(world, plan):
+    return dict(world.product.sql(f"SELECT outcome, COUNT(*) FROM plan_message WHERE plan_id = {plan.plan_id} GROUP BY outcome"))
+
+
+def test_what_is_back_at_the_second_look_was_never_deleted(world):
+    mailbox = "6161"
+    world.mirrored("shrinking", mailbox, {INBOX: voicemail(world, 5)})
+    door, changes = world.doors["shrinking"], Changes(world.target)
+    door.shorten(mailbox, "INBOX", [3], counts=True)
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["gone"] == 1, mailbox, "shrinking")
+    world.production.doveadm("flags", "add", "-u", mailbox, "\\Flagged", "mailbox", "INBOX", "uid", "3")
+    door.tell_truth()
+    world.product.wait_equal(world.production, world.target, mailbox)
+    assert changes.of(mailbox, "expunge") == 0 and changes.of(mailbox) == 1
+
+
+def test_a_held_plan_is_dissolved_when_all_is_there_again(world):
+    mailbox = "6162"
+    world.mirrored("shrinking", mailbox, {INBOX: voicemail(world)})
+    door = world.doors["shrinking"]
+    door.shorten(mailbox, "INBOX", range(1, 41), counts=True)
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    plan = world.held(mailbox=mailbox)
+    door.tell_truth()
+    wait_for(lambda: world.plans(plan_id=plan.plan_id, state="dissolved"), 20, lambda: f"{world.plans()}")
+    assert outcomes(world, plan) == {"back": "40"}
+    world.product.wait_equal(world.production, world.target, mailbox)
+
+
+def test_an_allowed_plan_leaves_what_is_there_again(world):
+    """Allowed while all was gone; at the time when it is carried out, two are back."""
+    mailbox = "6163"
+    before = world.mirrored("shrinking", mailbox, {INBOX: voicemail(world)})
+    door, changes = world.doors["shrinking"], Changes(world.target)
+    door.shorten(mailbox, "INBOX", range(1, 41), counts=True)
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    plan = world.held(mailbox=mailbox)
+    world.product.wait_mirror(lambda mirror: mirror["messages"]["held"] == 40, mailbox, "shrinking")
+    world.product.ctl("pause", "shrinking").ok()
+    world.product.ctl("held", "allow", plan.plan_id, "--reason", "he left").ok()
+    door.shorten(mailbox, "INBOX", range(1, 39), counts=True)
+    world.product.ctl("resume", "shrinking").ok()
+    wait_for(lambda: world.plans(plan_id=plan.plan_id, state="done"), 20, lambda: f"{world.plans()}\n{world.product.log_tail(40)}")
+    assert outcomes(world, plan) == {"removed": "38", "back": "2"}
+    assert changes.of(mailbox, "expunge") == 38
+    assert len([digest for digest in before if digest in world.digests(mailbox)]) == 2
+
+
+def test_a_plan_survives_restarts_and_is_carried_out_once(world):
+    """The copier that carries it out is killed; the whole product is restarted while it is held."""
+    mailbox = "6164"
+    world.mirrored("shrinking", mailbox, {INBOX: voicemail(world), ("Saved",): [world.tiny()]})
+    changes = Changes(world.target)
+    empty(world.production, mailbox)
+    plan = world.held(mailbox=mailbox)
+    world.restart()
+    assert world.held(mailbox=mailbox).plan_id == plan.plan_id
+    world.product.ctl("held", "allow", plan.plan_id, "--reason", "he left").ok()
+    world.restart()
+    wait_for(lambda: world.plans(plan_id=plan.plan_id, state="done"), 30, lambda: f"{world.plans()}\n{world.product.log_tail(40)}")
+    assert changes.of(mailbox, "expunge") == 40
     assert len(world.digests(mailbox)) == 1

@@ -210,6 +210,17 @@ static const struct one table[] = {
          "2 messages gone from production and left on backup: deletions and overwriting are stopped on all "
          "routes from production (plan 14)",
      .todo = "mirrorctl held show 14."},
+    {.name = "the breaker, flags",
+     .mirror = {BASE, .withheld_messages = 2, .breaker_plan = 14},
+     .state = "held",
+     .what = "the flags of 2 messages are not written: deletions and overwriting are stopped",
+     .todo = "mirrorctl held show 14."},
+    {.name = "the breaker, deletions and flags",
+     .mirror = {BASE, .gone_messages = 1, .withheld_messages = 3, .breaker_plan = 14},
+     .state = "held",
+     .what =
+         "1 message gone from production and left on backup, the flags of 3 messages not written: deletions",
+     .todo = "mirrorctl held show 14."},
     {.name = "the breaker, with nothing to delete",
      .mirror = {BASE, .breaker_plan = 14},
      .state = "equal",
