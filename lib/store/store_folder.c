@@ -205,6 +205,13 @@ struct parting {
     uint32_t uidvalidity;
 };
 
+/* What is not there again was not looked for meanwhile: its second look begins anew. */
+static const char gone_with_folder[] = "UPDATE message SET source_gone_at = UTC_TIMESTAMP(6) "
+                                       "WHERE folder_id = ? AND source_gone_at IS NULL";
+static const char back_with_folder[] =
+    "UPDATE message SET source_gone_at = UTC_TIMESTAMP(6) "
+    "WHERE folder_id = ? AND source_gone_at IS NOT NULL AND removal = 'none'";
+
 static int gone_body(struct store *store, void *context, struct err *err)
 {
     const struct parting *parting = context;
@@ -214,11 +221,7 @@ static int gone_body(struct store *store, void *context, struct err *err)
             "WHERE folder_id = ? AND mirror_id = ?",
             bind_bool(parting->gone), bind_u64(parting->folder_id), bind_u64(parting->lease->mirror_id)) < 0)
         return -1;
-    if (!parting->gone)
-        return 0;
-    return STORE_EXEC(store, err,
-                      "UPDATE message SET source_gone_at = UTC_TIMESTAMP(6) "
-                      "WHERE folder_id = ? AND source_gone_at IS NULL",
+    return STORE_EXEC(store, err, parting->gone ? gone_with_folder : back_with_folder,
                       bind_u64(parting->folder_id)) < 0
                ? -1
                : 0;

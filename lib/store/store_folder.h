@@ -98,7 +98,8 @@ int store_folder_rename(struct store *store, const struct store_lease *lease, ui
 int store_folder_set_marks(struct store *store, const struct store_lease *lease, uint64_t folder_id,
                            const struct store_folder_marks *marks, uint32_t foreign_messages,
                            struct err *err);
-/* With the folder its messages are gone, or, until a pass has looked, not known to be. */
+/* With the folder its messages are gone. With one that is back they are so until a pass has looked, but the time until
+ * their second look begins anew. */
 int store_folder_set_gone(struct store *store, const struct store_lease *lease, uint64_t folder_id, bool gone,
                           struct err *err);
 /* The folder was made on the target by us. */

@@ -137,9 +137,9 @@ int store_removal_end(struct store *store, const struct store_lease *lease, cons
 int store_removal_lost_sight(struct store *store, const struct store_lease *lease,
                              const uint64_t *message_ids, size_t count, struct err *err)
 {
-    static const char *const statements[] = {
-        "UPDATE message SET target_uid = NULL, removal = IF(removal = 'begun', 'none', removal) "
-        "WHERE message_id = ?"};
+    static const char *const statements[] = {"UPDATE message SET target_uid = NULL, "
+                                             "removal = IF(removal <> 'begun', removal, IF(plan_id IS NULL, "
+                                             "'none', 'held')) WHERE message_id = ?"};
     struct each each = {.lease = lease,
                         .message_ids = message_ids,
                         .count = count,
@@ -156,6 +156,7 @@ struct asking {
     struct store_removal_answer *answer;
     char *greetings; /* "1,5" */
     uint32_t route_id, site_id;
+    uint32_t undecided; /* of mailbox.going: neither held nor removed */
     struct store_brake_mailbox mailbox;
     struct store_brake_route route;
 };
@@ -203,6 +204,7 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
         store, err,
         "SELECT COALESCE(SUM(here AND NOT greeting), 0), "
         "COALESCE(SUM((undecided OR recent) AND NOT here AND counted AND NOT greeting), 0), "
+        "COALESCE(SUM(undecided AND NOT here AND counted AND NOT greeting), 0), "
         "COALESCE(SUM(undecided AND NOT here AND counted AND nameless), 0), "
         "COALESCE(SUM(undecided AND proven AND greeting), 0), COALESCE(SUM(here AND greeting), 0) FROM "
         "(SELECT g.source_gone_at IS NULL AS here, g.removal = 'none' AS undecided, "
@@ -216,6 +218,7 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
     if (query && store_query_next(query)) {
         mailbox->left = store_query_u32(query);
         mailbox->going = store_query_u32(query);
+        asking->undecided = store_query_u32(query);
         mailbox->nameless = store_query_u32(query);
         mailbox->greetings_gone = store_query_u32(query);
         mailbox->greetings_left = store_query_u32(query);
@@ -223,13 +226,14 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
     return store_query_end(query, err);
 }
 
-/* What the row says of this mirror: what is still to go. Others add the windows to it. */
+/* What the row says of this mirror: what is still undecided. Others add the windows to it, and would count twice what stands
+ * in a plan or in the journal. */
 static int note_figures(struct store *store, const struct asking *asking, struct err *err)
 {
     return STORE_EXEC(
                store, err,
                "UPDATE mirror SET left_messages = ?, going_messages = ?, emptied = ? WHERE mirror_id = ?",
-               bind_u64(asking->mailbox.left), bind_u64(asking->mailbox.going),
+               bind_u64(asking->mailbox.left), bind_u64(asking->undecided),
                bind_bool(store_brake_is_emptied(&asking->mailbox)), bind_u64(asking->lease->mirror_id)) < 0
                ? -1
                : 0;
@@ -297,9 +301,12 @@ static int count(struct store *store, struct asking *asking, struct err *err)
 {
     asking->mailbox = (struct store_brake_mailbox){0};
     asking->route = (struct store_brake_route){0};
-    return count_rows(store, asking, err) || note_figures(store, asking, err) ||
-                   add_removed(store, asking, err) || add_held(store, asking, err) ||
-                   add_mirrors(store, asking, err)
+    if (count_rows(store, asking, err))
+        return -1;
+    asking->route.going +=
+        asking->mailbox.going - asking->undecided; /* ours that are held: in nobody's row */
+    return note_figures(store, asking, err) || add_removed(store, asking, err) ||
+                   add_held(store, asking, err) || add_mirrors(store, asking, err)
                ? -1
                : 0;
 }
@@ -370,19 +377,36 @@ static int begin(struct store *store, const uint64_t *message_ids, size_t count,
     return 0;
 }
 
-/* Counted from the rows, so that a repeated transaction counts once. */
-static int journal(struct store *store, const struct asking *asking, struct err *err)
+/* Counted from the rows, so that a repeated transaction counts once; like them without greetings. */
+static int count_proven(struct store *store, const struct asking *asking, uint32_t *counted_out,
+                        struct err *err)
 {
     uint32_t days = asking->request->route->from_site->retention_days;
-    uint32_t counted = 0;
+    *counted_out = 0;
     for (size_t i = 0; i < asking->request->proven_count; i++) {
         struct store_query *query =
-            STORE_ROWS(store, err, "SELECT " COUNTED " FROM message g WHERE g.message_id = ?", bind_u64(days),
-                       bind_u64(days), bind_u64(asking->request->proven[i]));
-        counted += query && store_query_next(query) && store_query_bool(query);
+            STORE_ROWS(store, err,
+                       "SELECT " COUNTED " AND NOT FIND_IN_SET(g.folder_id, ?) FROM message g WHERE "
+                                         "g.message_id = ? AND g.removal = 'none'",
+                       bind_u64(days), bind_u64(days), bind_text(asking->greetings),
+                       bind_u64(asking->request->proven[i]));
+        *counted_out += query && store_query_next(query) && store_query_bool(query);
         if (store_query_end(query, err))
             return -1;
     }
+    return 0;
+}
+
+/* From the mirror's row into the journal: there it counts for as long as the window is. */
+static int journal(struct store *store, const struct asking *asking, struct err *err)
+{
+    uint32_t counted = 0;
+    if (count_proven(store, asking, &counted, err) ||
+        STORE_EXEC(store, err,
+                   "UPDATE mirror SET going_messages = IF(going_messages > ?, going_messages - ?, 0), "
+                   "emptied = 0 WHERE mirror_id = ?",
+                   bind_u64(counted), bind_u64(counted), bind_u64(asking->lease->mirror_id)) < 0)
+        return -1;
     return STORE_EXEC(store, err,
                       "INSERT INTO removal (route_id, mirror_id, at, messages, counted, emptied) "
                       "VALUES (?, ?, UTC_TIMESTAMP(6), ?, ?, ?)",
