@@ -4,6 +4,9 @@ Compared for every mailbox: the set of folders (by decoded names, whatever the d
 number of messages, their bytes (SHA-256), system flags, keywords, INTERNALDATE (the instant) and the order of UIDs.
 \\Recent is left out: it belongs to a session. Nothing is changed on either side (EXAMINE, BODY.PEEK).
 
+Messages that production lost and a person decided to keep can be named beforehand, as production had them (`kept`):
+just those must be on the target as well, unaltered.
+
     compare.py --production imap://mirror@127.0.0.1:1143 --target imap://mirror@127.0.0.1:2143 \\
                --password-file trusted.secret --mailboxes 4701-4720
     compare.py --spec both.json
@@ -89,6 +92,16 @@ class Stored:
     date: datetime
     label: str
 
+    def plain(self):
+        """For JSON; Stored.of() reads it."""
+        return {**self.__dict__, "flags": sorted(self.flags), "keywords": sorted(self.keywords),
+                "date": self.date.isoformat()}
+
+    @staticmethod
+    def of(plain):
+        return Stored(**{**plain, "flags": frozenset(plain["flags"]), "keywords": frozenset(plain["keywords"]),
+                         "date": datetime.fromisoformat(plain["date"])})
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -108,10 +121,18 @@ class Outcome:
     messages: int = 0
     differences: list = field(default_factory=list)
     options: Options = field(default_factory=Options)
+    kept: dict = field(default_factory=dict)  # {mailbox: {levels: [Stored]}}, as given
 
     @property
     def equal(self):
         return not self.differences
+
+    def kept_lines(self):
+        """If all is equal: which messages are on the target only, as was wanted; a line for each mailbox."""
+        return [] if not self.equal else [
+            f"{mailbox}: kept, on the target only: "
+            + ", ".join(f"{'/'.join(levels)} {len(messages)}" for levels, messages in sorted(folders.items()))
+            for mailbox, folders in self.kept.items()]
 
     def line(self):
         """The one closing line."""
@@ -121,8 +142,9 @@ class Outcome:
                                    if self.options.ignore_keywords else "")]
             said += [] if self.options.ignore_dates else ["dates"]
             said += ["folders"] + ([] if self.options.ignore_order else ["order"])
+            kept = sum(len(messages) for folders in self.kept.values() for messages in folders.values())
             return (f"equal: {_many(self.mailboxes, 'mailbox')}, {_many(self.folders, 'folder')}, "
-                    f"{_many(self.messages, 'message')} ({', '.join(said)})")
+                    f"{_many(self.messages, 'message')}{f', and {kept} kept' if kept else ''} ({', '.join(said)})")
         mailboxes = len({difference.mailbox for difference in self.differences})
         return (f"NOT equal: {_many(len(self.differences), 'difference')} in {mailboxes} of "
                 f"{_many(self.mailboxes, 'mailbox')}; first: {self.differences[0]}")
@@ -313,10 +335,20 @@ def compare_mailbox(mailbox, ours, theirs, options=Options()):
     return found
 
 
-def compare(production, target, mailboxes, options=None, on_mailbox=None):
-    """Outcome over all mailboxes; both sides are read at once. Raises WireError or OSError when one can't be read."""
+def with_kept(ours, kept):
+    """What the target must have: what production has and what is kept, in the order in which it once arrived."""
+    wanted = dict(ours)
+    for levels, messages in kept.items():
+        wanted[levels] = sorted([*ours.get(levels, []), *messages], key=lambda message: message.uid)
+    return wanted
+
+
+def compare(production, target, mailboxes, options=None, on_mailbox=None, kept=None):
+    """Outcome over all mailboxes; both sides are read at once. Raises WireError or OSError when one can't be read.
+
+    `kept`: {mailbox: {levels: [Stored]}}, what production had and the target must still have."""
     options = options or Options()
-    outcome = Outcome(options=options)
+    outcome = Outcome(options=options, kept=kept or {})
     with ThreadPoolExecutor(2) as pool:
         for mailbox in map(str, mailboxes):
             sides = [pool.submit(read_mailbox, side, mailbox, options) for side in (production, target)]
@@ -324,7 +356,8 @@ def compare(production, target, mailboxes, options=None, on_mailbox=None):
             outcome.mailboxes += 1
             outcome.folders += len(ours)
             outcome.messages += sum(map(len, ours.values()))
-            outcome.differences += compare_mailbox(mailbox, ours, theirs, options)
+            wanted = with_kept(ours, outcome.kept.get(mailbox, {}))
+            outcome.differences += compare_mailbox(mailbox, wanted, theirs, options)
             if on_mailbox:
                 on_mailbox(mailbox)
     return outcome
@@ -355,7 +388,7 @@ def _endpoint_of_url(url, arguments, login):
 
 def _arguments(argv):
     parser = argparse.ArgumentParser(prog="compare", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--spec", help='JSON: {"production": {...}, "target": {...}, "mailboxes": [...]}')
+    parser.add_argument("--spec", help='JSON: {"production": {...}, "target": {...}, "mailboxes": [...], "kept": ...}')
     parser.add_argument("--production", help="imap://TRUSTED[:PASSWORD]@HOST:PORT")
     parser.add_argument("--target", help="the same for the other side")
     parser.add_argument("--password-file", help="the trusted server's password, for both sides")
@@ -373,31 +406,46 @@ def _arguments(argv):
     return parser.parse_args(argv)
 
 
+def plain_kept(kept):
+    """`kept` for the JSON of --spec: {mailbox: [[levels, [message, ...]], ...]}."""
+    return {mailbox: [[levels, [message.plain() for message in messages]] for levels, messages in folders.items()]
+            for mailbox, folders in kept.items()}
+
+
+def _kept_of(plain):
+    return {mailbox: {tuple(levels): [Stored.of(message) for message in messages] for levels, messages in folders}
+            for mailbox, folders in plain.items()}
+
+
 def _sides(arguments):
+    """(production, target, mailboxes, kept)"""
     if arguments.spec:
         spec = json.loads(Path(arguments.spec).read_text())
-        return Endpoint.of(spec["production"]), Endpoint.of(spec["target"]), [str(box) for box in spec["mailboxes"]]
+        return (Endpoint.of(spec["production"]), Endpoint.of(spec["target"]), [str(box) for box in spec["mailboxes"]],
+                _kept_of(spec.get("kept", {})))
     if not (arguments.production and arguments.target and arguments.mailboxes):
         raise SystemExit("compare: --spec, or --production, --target and --mailboxes")
     return (_endpoint_of_url(arguments.production, arguments, arguments.login),
             _endpoint_of_url(arguments.target, arguments, arguments.target_login or arguments.login),
-            parse_mailboxes(arguments.mailboxes))
+            parse_mailboxes(arguments.mailboxes), {})
 
 
 def main(argv=None):
     arguments = _arguments(argv)
-    production, target, mailboxes = _sides(arguments)
+    production, target, mailboxes, kept = _sides(arguments)
     options = Options(ignore_keywords=tuple(filter(None, arguments.ignore_keywords.split(","))),
                       ignore_order=arguments.ignore_order, ignore_dates=arguments.ignore_dates,
                       ignore_folders=tuple(filter(None, arguments.ignore_folders.split(","))),
                       normalise_lines=arguments.normalise_lines)
     try:
-        outcome = compare(production, target, mailboxes, options)
+        outcome = compare(production, target, mailboxes, options, kept=kept)
     except (OSError, WireError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     for difference in outcome.differences[:arguments.show]:
         print(difference)
+    for line in outcome.kept_lines():
+        print(line)
     print(outcome.line())
     return 0 if outcome.equal else 1
 

@@ -1,5 +1,6 @@
 """The comparer must be able to fail: every kind of planted difference turns it red, and nothing else does."""
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -12,9 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from standin import compare as comparer  # noqa: E402
 from standin.compare import Endpoint, Options, compare  # noqa: E402
 from standin.dovecot import Dovecot  # noqa: E402
+from standin.names import wire_name  # noqa: E402
 from standin.voicemail import ACTIVE_GREETING, INBOX, Generator, Message, make_mailbox  # noqa: E402
 
-NUMBERS = [str(number) for number in range(4701, 4715)]
+NUMBERS = [str(number) for number in range(4701, 4725)]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +164,64 @@ def test_twins_with_different_flags(pair):
     pair[2][INBOX] += [plain]
     fill(pair, with_inbox(pair, lambda inbox: inbox.__setitem__(slice(-2, None), [plain, twin])))
     assert judge(pair).equal
+
+
+def kept_by_hand(pair):
+    """Both sides are filled, then production loses the first two of INBOX and all of another folder; returns those."""
+    (production, target), number, folders = pair
+    fill(pair)
+    had = comparer.read_mailbox(production.endpoint(), number)
+    other = next(levels for levels in folders if levels not in (INBOX, ("Greetings",)) and had[levels])
+    kept = {INBOX: had[INBOX][:2], other: had[other]}
+    for levels, messages in kept.items():
+        uids = ",".join(str(message.uid) for message in messages)
+        with production.wire(number) as wire:
+            wire.run("SELECT", wire_name(levels, production.delimiter))
+            wire.run(f"UID STORE {uids} +FLAGS (\\Deleted)")
+            wire.run("EXPUNGE")
+    arrived = Generator(98).tiny(number)
+    for side in (production, target):
+        side.deliver(number, "INBOX", arrived)
+    return {number: kept}
+
+
+def judge_kept(pair, kept):
+    (production, target), number, _ = pair
+    return compare(production.endpoint(), target.endpoint(), [number], kept=kept)
+
+
+def test_kept_messages_are_wanted_on_the_target(pair, tmp_path):
+    """Also when they come from a file; without their being named they are differences."""
+    (production, target), number, _ = pair
+    kept = kept_by_hand(pair)
+    count = sum(map(len, kept[number].values()))
+    outcome = judge_kept(pair, kept)
+    assert outcome.equal, outcome.differences
+    assert f", and {count} kept (" in outcome.line() and len(outcome.kept_lines()) == 1 and "INBOX 2" in outcome.kept_lines()[0]
+    assert [difference.kind for difference in judge(pair).differences] == ["extra"] * count
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"production": production.endpoint(), "target": target.endpoint(), "mailboxes": [number],
+                                "kept": comparer.plain_kept(kept)}))
+    done = subprocess.run([sys.executable, comparer.__file__, "--spec", str(spec)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.splitlines() == [*outcome.kept_lines(), outcome.line()]
+
+
+@pytest.mark.parametrize("plant, kind", [
+    (lambda wire: wire.run("STORE 1 +FLAGS (\\Answered)"), "flags"),
+    (lambda wire: (wire.run("STORE 1 +FLAGS (\\Deleted)"), wire.run("UID EXPUNGE 1")), "missing"),
+    (lambda wire: wire.run("COPY 1 INBOX"), "extra")])
+def test_kept_messages_must_be_as_they_were(pair, plant, kind):
+    kept = kept_by_hand(pair)
+    with pair[0][1].wire(pair[1]) as wire:
+        wire.run("SELECT INBOX")
+        plant(wire)
+    assert kinds(judge_kept(pair, kept)) == {kind}
+
+
+def test_a_kept_message_is_not_on_production_any_more(pair):
+    fill(pair)
+    had = comparer.read_mailbox(pair[0][0].endpoint(), pair[1])
+    assert kinds(judge_kept(pair, {pair[1]: {INBOX: had[INBOX][:1]}})) == {"missing"}
 
 
 def test_command_line(pair, tmp_path):
