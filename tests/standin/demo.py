@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,62 +20,26 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "standin"
 
-from .compare import compare  # noqa: E402
+from .compare import compare, plain_kept  # noqa: E402
 from .dovecot import PASSWORD, TRUSTED, Dovecot  # noqa: E402
+from .emptied import emptied  # noqa: E402
 from .guard import GuardError  # noqa: E402
+from .happenings import DELETION_DELAY_SECONDS, happenings, new_voicemail  # noqa: E402
 from .janitor import Janitor  # noqa: E402
-from .names import wire_name  # noqa: E402
 from .ports import private_directory  # noqa: E402
 from .product import ROOT, Product, bin_directory  # noqa: E402
 from .screen import Screen  # noqa: E402
-from .voicemail import ACTIVE_GREETING, GREETINGS, UNOPENED, Generator, corpus_csv, make_corpus  # noqa: E402
-from .wire import Refused, WireError  # noqa: E402
+from .stage import Failure, Stage, megabytes, seconds_text  # noqa: E402
+from .voicemail import Generator, corpus_csv, make_corpus  # noqa: E402
+from .wire import WireError  # noqa: E402
 
 MAILBOXES, MESSAGES = 20, 18
+EMPTIED = "4701"     # more than 30 messages, so that the brake holds what is lost
 FIRST_SECONDS = 300  # the first mirroring may take this long before the demo gives up
-EVENT_SECONDS = 60   # so may each single change
-
-
-class Failure(Exception):
-    """The demo can't go on; the text says why."""
 
 
 class Ended(BaseException):
     """SIGTERM or SIGHUP."""
-
-
-@dataclass
-class Stage:
-    """All that the play needs, in one place."""
-    root: Path
-    screen: Screen
-    generator: Generator
-    corpus: list = field(default_factory=list)
-    production: Dovecot = None
-    backup: Dovecot = None
-    product: Product = None
-    spec_file: Path = None
-
-    @property
-    def numbers(self):
-        return [mailbox.number for mailbox in self.corpus]
-
-    @property
-    def message_count(self):
-        return sum(mailbox.message_count for mailbox in self.corpus)
-
-    @property
-    def byte_count(self):
-        return sum(len(message.data) for mailbox in self.corpus for messages in mailbox.folders.values()
-                   for message in messages)
-
-
-def seconds_text(seconds):
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
-
-
-def megabytes(count):
-    return f"{count / 1e6:.1f} MB"
 
 
 # --- the acts -----------------------------------------------------------------------------------------------------
@@ -108,7 +72,8 @@ def start_product(stage, held):
     screen = stage.screen
     screen.step("2  Message Mirror between them")
     stage.product = Product.between(stage.production, stage.backup, copiers=4, look_seconds=1,
-                                    root=stage.root / "mirror", held=held)
+                                    root=stage.root / "mirror", held=held,
+                                    deletions={"delay_seconds": DELETION_DELAY_SECONDS})
     screen.waiting("mirror-supervisor: MariaDB, scanner, 4 copiers, API")
     began = time.monotonic()
     stage.product.start()
@@ -189,98 +154,6 @@ def first_mirroring(stage):
     screen.line(f"that is {progress.messages / took:.0f} messages or {megabytes(progress.bytes / took)} a second")
 
 
-def followed(stage, what, change, mailbox, levels, arrived):
-    """Carries out a change on production and measures how long until the backup's folder shows it.
-
-    `arrived` judges the folder's messages, [(set of flags, size)].
-    """
-    stage.screen.waiting(what)
-    change()
-    began = time.monotonic()
-    name = wire_name(levels, stage.backup.delimiter)
-    with stage.backup.wire(mailbox) as wire:
-        while True:
-            seen = look_into(wire, name)
-            took = time.monotonic() - began
-            if arrived(seen):
-                stage.screen.fact(what, f"on the backup after {seconds_text(took)}")
-                return
-            if took > EVENT_SECONDS:
-                raise Failure(f"{what}: not on the backup within {EVENT_SECONDS} s\n{stage.product.log_tail()}")
-            time.sleep(0.02)
-
-
-def look_into(wire, name):
-    """[(set of flags, size)] of a folder's messages; none when the folder isn't there yet."""
-    seen = []
-    try:
-        if wire.examine(name):
-            wire.fetch("1:*", "FLAGS RFC822.SIZE", lambda items: seen.append(
-                ({flag.decode() for flag in items["FLAGS"]}, int(items["RFC822.SIZE"]))))
-    except Refused:
-        pass
-    return seen
-
-
-def new_voicemail(stage, mailbox, urgent=False):
-    """A voicemail comes in now, as anybody's would."""
-    now = datetime.now(timezone.utc).replace(microsecond=0)
-    message = stage.generator.voicemail(mailbox, date=now, seconds=stage.generator.seconds(), urgent=urgent)
-    followed(stage, f"{'an urgent' if urgent else 'a'} voicemail for {mailbox} arrives",
-             lambda: stage.production.deliver(mailbox, "INBOX", message), mailbox, ("INBOX",),
-             lambda seen: any(size == len(message.data) for _, size in seen))
-
-
-def hear_last(stage, mailbox):
-    """The subscriber opens the header first, then listens: new, unopened, heard."""
-    def store(flags):
-        def change():
-            with stage.production.wire(mailbox) as wire:
-                _, untagged = wire.run("SELECT INBOX")
-                last = max(int(answer[0]) for answer in untagged if answer[1:2] == [b"EXISTS"])
-                for flag in flags:
-                    wire.run(f"STORE {last} {flag}")
-        return change
-    followed(stage, f"{mailbox} looks at it: unopened (a keyword)", store([f"+FLAGS ({UNOPENED})"]), mailbox, ("INBOX",),
-             lambda seen: bool(seen) and UNOPENED in seen[-1][0])
-    followed(stage, f"{mailbox} hears it", store(["+FLAGS (\\Seen)", f"-FLAGS ({UNOPENED})"]), mailbox, ("INBOX",),
-             lambda seen: bool(seen) and "\\Seen" in seen[-1][0] and UNOPENED not in seen[-1][0])
-
-
-def rerecord_greeting(stage, mailbox):
-    """A new recording becomes the active greeting; the former one stays, switched off."""
-    now = datetime.now(timezone.utc).replace(microsecond=0)
-    greeting = stage.generator.greeting(mailbox, 4, active=True, date=now, seconds=11)
-
-    def change():
-        with stage.production.wire(mailbox) as wire:
-            wire.run("SELECT", wire_name(GREETINGS, stage.production.delimiter))
-            wire.run(f"STORE 1:* -FLAGS ({ACTIVE_GREETING})")
-        stage.production.deliver(mailbox, GREETINGS, greeting)
-
-    def arrived(seen):
-        active = [size for flags, size in seen if ACTIVE_GREETING in flags]
-        return active == [len(greeting.data)]
-    followed(stage, f"{mailbox} re-records the greeting that callers hear", change, mailbox, GREETINGS, arrived)
-
-
-def make_folder(stage, mailbox):
-    levels = ("Archiv", "Gehört & gut")
-    message = stage.generator.voicemail(mailbox, flags=("\\Seen",))
-    followed(stage, f"{mailbox} files a message in a new folder",
-             lambda: stage.production.deliver(mailbox, levels, message), mailbox, levels,
-             lambda seen: len(seen) == 1)
-
-
-def live_changes(stage):
-    stage.screen.step("4  Things happen on production")
-    new_voicemail(stage, "4703")
-    hear_last(stage, "4703")
-    new_voicemail(stage, "4711", urgent=True)
-    rerecord_greeting(stage, "4705")
-    make_folder(stage, "4707")
-
-
 def settle(stage):
     """Every mirror equal, nothing wanted: only then is it fair to compare."""
     result = stage.product.ctl("sync", "--wait", timeout=120)
@@ -289,22 +162,26 @@ def settle(stage):
 
 
 def judge(stage):
-    """True if both sides are equal."""
+    """True if both sides are equal, but for just those messages that a person decided to keep."""
     screen = stage.screen
-    screen.step("5  Both sides, compared by a program that shares no code with the mirror")
+    screen.step("6  Both sides, compared by a program that shares no code with the mirror")
     settle(stage)
     stage.spec_file = stage.root / "both-sides.json"
     stage.spec_file.write_text(json.dumps({"production": stage.production.endpoint(),
-                                           "target": stage.backup.endpoint(), "mailboxes": stage.numbers}))
+                                           "target": stage.backup.endpoint(), "mailboxes": stage.numbers,
+                                           "kept": plain_kept(stage.kept)}))
     done = 0
 
     def compared(_):
         nonlocal done
         done += 1
         screen.bar(done / len(stage.numbers), f"{done}/{len(stage.numbers)}")
-    outcome = compare(stage.production.endpoint(), stage.backup.endpoint(), stage.numbers, on_mailbox=compared)
+    outcome = compare(stage.production.endpoint(), stage.backup.endpoint(), stage.numbers, on_mailbox=compared,
+                      kept=stage.kept)
     for difference in outcome.differences[:10]:
         screen.line(str(difference))
+    for line in outcome.kept_lines():
+        screen.line(line)
     screen.result(outcome.line(), outcome.equal)
     return outcome.equal
 
@@ -319,7 +196,7 @@ def how_to_look(stage):
     out.line(f'ctl="{_from_root(bin_directory() / "mirrorctl")} --config $demo/mirror/mirror.yaml"')
     for command, what in (
             ("$ctl status", "how every mirror is"),
-            ("$ctl why 4703", "one of them, and why it is so"),
+            ("$ctl why 4701", "one of them, and why it is so"),
             ("$ctl verify --wait", "both sides listed and compared"),
             ("tail -f $demo/mirror/mirror.log", "what the programs log")):
         out.line(f"{command:34}# {what}")
@@ -327,6 +204,20 @@ def how_to_look(stage):
     out.line(f"/usr/bin/python3 {_from_root(Path(__file__).parent / 'compare.py')} --spec $demo/both-sides.json")
     for server in (stage.production, stage.backup):
         out.line(_imap_command(server, "4703"))
+
+
+def how_to_delete(stage, plan):
+    """Deletions to try oneself: one that is followed, one that is held."""
+    out = stage.screen
+    out.line("# delete on production: one message, then a whole mailbox, greetings too")
+    out.line('gone="doveadm -o plugin/mail_log_events= -c $demo/production/dovecot.conf expunge -u"')
+    for command, what in (
+            ("$gone 4704 mailbox INBOX 1", "goes from the backup, too, seconds later"),
+            ("$gone 4702 mailbox '*' all", "is held: nothing goes before you decide"),
+            ("$ctl held list", "which plans wait, and why"),
+            (f"$ctl held show {plan['id'] + 1}", "one of them, with its messages"),
+            (f"$ctl held allow {plan['id'] + 1} --reason 'left us'", "removes them; refuse keeps them")):
+        out.line(f"{command:44}# {what}")
     out.line()
 
 
@@ -342,9 +233,10 @@ def _imap_command(server, mailbox):
             f"3<>/dev/tcp/127.0.0.1/{server.port}")
 
 
-def stay_up(stage):
+def stay_up(stage, plan):
     """Until Ctrl-C; Enter brings another voicemail."""
     how_to_look(stage)
+    how_to_delete(stage, plan)
     can_ask = sys.stdin is not None and sys.stdin.isatty()
     stage.screen.line("Enter: another voicemail arrives.   Ctrl-C: stop and remove everything." if can_ask
                       else "Ctrl-C: stop and remove everything.")
@@ -378,14 +270,15 @@ def close(stage):
 
 
 def play(stage, held, once):
-    """True if both sides were equal."""
+    """True if both sides were equal, but for what was kept."""
     start_systems(stage, held)
     start_product(stage, held)
     first_mirroring(stage)
-    live_changes(stage)
+    happenings(stage)
+    plan = emptied(stage, EMPTIED)
     equal = judge(stage)
     if not once:
-        stay_up(stage)
+        stay_up(stage, plan)
     return equal
 
 

@@ -81,16 +81,16 @@ class Product:
         self.write_config()
 
     @classmethod
-    def between(cls, production, *targets, copiers=4, look_seconds=1, late_command_minutes=0.2, root=None, held=None,
-                **more):
+    def between(cls, production, *targets, copiers=4, look_seconds=1, late_command_minutes=0.2, deletions=None,
+                root=None, held=None, **more):
         """Mirrors from one stand-in to others; the first route is called 'dr', the next 'dr2' and so on.
 
         `more` is merged into the configuration at the top level; site() makes further sites."""
         names = ["dr" if index == 0 else f"dr{index + 1}" for index in range(len(targets))]
         config = {
             "sites": [site("production", production)] + [site(name, target) for name, target in zip(names, targets)],
-            "routes": [{"name": name, "from": "production", "to": name, "late_command_minutes": late_command_minutes}
-                       for name in names],
+            "routes": [{"name": name, "from": "production", "to": name, "late_command_minutes": late_command_minutes,
+                        **({"deletions": deletions} if deletions else {})} for name in names],
             "workers": {"scanner": 1, "copier": copiers, "api": 1},
             "scan": {"look_interval_seconds": look_seconds},
         }

@@ -1,7 +1,9 @@
 """What the demo prints: lines for a terminal of 80 columns, and for a file or pipe the same without control codes."""
 
+import re
 import shutil
 import sys
+import textwrap
 import time
 
 
@@ -37,10 +39,18 @@ class Screen:
         self._clear()
         self._write(f"  {text}\n" if text else "\n")
 
+    def quote(self, text):
+        """What a program said, in lines of our width; what stands behind a title stays behind it."""
+        self._clear()
+        for line in text.rstrip().splitlines():
+            title = re.match(r"\S+ {2,}", line)
+            indent = 4 + (len(title[0]) if title else 0)
+            self._write("\n".join(textwrap.wrap("    " + line, self.width - 2, subsequent_indent=" " * indent)) + "\n")
+
     def result(self, text, good):
         """The line that the demo is about."""
         self._clear()
-        if self.is_terminal and len(text) + 2 > self.width and " (" in text:
+        if len(text) + 2 > self.width and " (" in text:
             text = text.replace(" (", "\n    (", 1)
         self._write("  " + self._style(text, "1;32" if good else "1;31") + "\n")
 
