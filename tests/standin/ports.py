@@ -7,11 +7,18 @@ import time
 from pathlib import Path
 
 
+_dealt = set()
+
+
 def free_port():
-    """A port that was free a moment ago; the kernel doesn't deal the same one out again soon."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that was free a moment ago, never the same one twice: its first owner may not have opened it yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _dealt:
+            _dealt.add(port)
+            return port
 
 
 def wait_for(condition, seconds=10.0, what="condition", interval=0.01):
