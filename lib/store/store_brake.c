@@ -154,6 +154,16 @@ static bool hold_greetings(const struct store_brake_mailbox *mailbox, struct wor
     return true;
 }
 
+static bool hold_folders(const struct store_brake_mailbox *mailbox, struct words *reason)
+{
+    char text[NUMBER_BYTES];
+    if (mailbox->folders_gone < STORE_BRAKE_FOLDERS || mailbox->folders_left > 0)
+        return false;
+    say(reason, "all folders besides INBOX are gone from production, %s of them with messages",
+        grouped(mailbox->folders_gone, text));
+    return true;
+}
+
 static bool hold_messages(const struct config_deletions *limits, const struct store_brake_mailbox *mailbox,
                           struct words *reason)
 {
@@ -174,7 +184,7 @@ enum store_brake_verdict store_brake_decide(const struct config_deletions *limit
 {
     struct words words = {.text = reason};
     reason[0] = '\0';
-    if (hold_nameless(mailbox, &words) || hold_greetings(mailbox, &words) ||
+    if (hold_nameless(mailbox, &words) || hold_greetings(mailbox, &words) || hold_folders(mailbox, &words) ||
         hold_messages(limits, mailbox, &words))
         return STORE_BRAKE_HOLD_MAILBOX;
     if (hold_route_messages(limits, route, route_limit(limits, route), &words) ||

@@ -20,6 +20,8 @@ struct store_brake_mailbox {
     uint32_t nameless; /* gone, greetings too, when UIDVALIDITY changed: nobody deleted them one by one */
     uint32_t greetings_gone; /* proven ones only: one that is recorded anew may be away for a minute */
     uint32_t greetings_left;
+    uint32_t folders_gone; /* with undecided messages in them */
+    uint32_t folders_left; /* still on production, without INBOX, which is always there */
 };
 
 /* All mailboxes of the route, this one included. */
@@ -42,10 +44,14 @@ enum { STORE_BRAKE_ROUTE_PER_MAILBOX = 5 };
  * route of 20 that began empty, 0.50 on one of 200. */
 #define STORE_BRAKE_WIPED_SHARE 0.9
 
+enum { STORE_BRAKE_FOLDERS = 2 };
+
 /* The reason for people goes to `reason` (empty on GO): "31 of 40 messages are gone from production: more than 30 and more
  * than 50 %". Held are, in this order:
  *   - a mailbox that lost messages when UIDVALIDITY changed, however few;
  *   - one that lost its last greeting;
+ *   - one that lost all its folders but INBOX, STORE_BRAKE_FOLDERS at least: a LIST may be cut short, or tell of another
+ *     machine;
  *   - one that lost more than mailbox_messages and more than mailbox_share of what it had;
  *   - any mailbox of a route that lost more than route_messages, more than STORE_BRAKE_ROUTE_PER_MAILBOX for each mailbox
  *     and more than route_share of all messages;

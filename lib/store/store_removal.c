@@ -206,11 +206,13 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
         "COALESCE(SUM((undecided OR recent) AND NOT here AND counted AND NOT greeting), 0), "
         "COALESCE(SUM(undecided AND NOT here AND counted AND NOT greeting), 0), "
         "COALESCE(SUM(undecided AND NOT here AND counted AND nameless), 0), "
-        "COALESCE(SUM(undecided AND proven AND greeting), 0), COALESCE(SUM(here AND greeting), 0) FROM "
+        "COALESCE(SUM(undecided AND proven AND greeting), 0), COALESCE(SUM(here AND greeting), 0), "
+        "COUNT(DISTINCT IF(undecided, gone_folder, NULL)) FROM "
         "(SELECT g.source_gone_at IS NULL AS here, g.removal = 'none' AS undecided, "
         "COALESCE(g.source_gone_at <= " WINDOW ", 0) AS proven, "
         "g.removal = 'held' AND g.source_gone_at > " WINDOW " AS recent, " COUNTED " AS counted, "
-        "g.source_uid IS NULL AS nameless, FIND_IN_SET(g.folder_id, ?) > 0 AS greeting "
+        "g.source_uid IS NULL AS nameless, FIND_IN_SET(g.folder_id, ?) > 0 AS greeting, "
+        "IF(f.source_gone_at IS NULL, NULL, f.folder_id) AS gone_folder "
         "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
         "WHERE f.mirror_id = ? AND g.target_uid IS NOT NULL) copies",
         bind_u64((uint64_t)(route->deletions.delay_seconds * 1e6)), bind_u64(window_us(asking)),
@@ -222,7 +224,18 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
         mailbox->nameless = store_query_u32(query);
         mailbox->greetings_gone = store_query_u32(query);
         mailbox->greetings_left = store_query_u32(query);
+        mailbox->folders_gone = store_query_u32(query);
     }
+    return store_query_end(query, err);
+}
+
+static int count_folders(struct store *store, struct asking *asking, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT COUNT(*) FROM folder WHERE mirror_id = ? AND source_gone_at IS NULL AND name <> 'INBOX'",
+        bind_u64(asking->lease->mirror_id));
+    asking->mailbox.folders_left = query && store_query_next(query) ? store_query_u32(query) : 0;
     return store_query_end(query, err);
 }
 
@@ -301,7 +314,7 @@ static int count(struct store *store, struct asking *asking, struct err *err)
 {
     asking->mailbox = (struct store_brake_mailbox){0};
     asking->route = (struct store_brake_route){0};
-    if (count_rows(store, asking, err))
+    if (count_rows(store, asking, err) || count_folders(store, asking, err))
         return -1;
     asking->route.going +=
         asking->mailbox.going - asking->undecided; /* ours that are held: in nobody's row */
@@ -387,7 +400,7 @@ static int count_proven(struct store *store, const struct asking *asking, uint32
         struct store_query *query =
             STORE_ROWS(store, err,
                        "SELECT " COUNTED " AND NOT FIND_IN_SET(g.folder_id, ?) FROM message g WHERE "
-                                         "g.message_id = ? AND g.removal = 'none'",
+                       "g.message_id = ? AND g.removal = 'none'",
                        bind_u64(days), bind_u64(days), bind_text(asking->greetings),
                        bind_u64(asking->request->proven[i]));
         *counted_out += query && store_query_next(query) && store_query_bool(query);

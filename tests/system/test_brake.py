@@ -128,6 +128,17 @@ def test_all_folders_gone(world):
     world.nothing_is_deleted(mailbox, before)
 
 
+def test_all_folders_gone_with_few_messages(world):
+    """Below every floor."""
+    mailbox = "6003"
+    before = world.mirrored("folders", mailbox, {INBOX: voicemail(world, 9), ("A",): [world.tiny()], ("B",): [world.tiny()]})
+    folders(world.production, mailbox, ("delete", "A"), ("delete", "B"))
+    plan = world.held(mailbox=mailbox)
+    assert (plan.kind, plan.messages) == ("mailbox", "2") and "all folders besides INBOX" in plan.reason
+    world.copying_goes_on(mailbox)
+    world.nothing_is_deleted(mailbox, before)
+
+
 def test_logins_that_list_nothing(world):
     """One is an error of its mailbox; when many do, the breaker of the site."""
     numbers = [str(number) for number in range(6011, 6016)]

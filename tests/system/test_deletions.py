@@ -111,17 +111,18 @@ def test_folders_removed_on_production_are_removed(world, route, mailbox):
     target.fill(mailbox, {("Theirs",): []})
     world.mirrored(route, mailbox, {INBOX: [world.tiny()], ("Trash",): [world.tiny(), world.tiny()], ("Empty",): [],
                                     ("Up",): [world.tiny()], ("Up", "Down"): [world.tiny()], ("Theirs",): [world.tiny()],
-                                    ("Shared",): [world.tiny()]})
+                                    ("Shared",): [world.tiny()], ("Stays",): [world.tiny()]})
     target.deliver(mailbox, "Shared", world.tiny("Guest"))
     folders(world.production, mailbox, ("delete", "Trash"), ("delete", "Empty"), ("delete", "Up/Down"), ("delete", "Up"),
             ("delete", "Theirs"), ("delete", "Shared"))
-    mirror = world.product.wait_mirror(lambda mirror: mirror["gone_folders"] == 0 and mirror["messages"]["source"] == 1
+    mirror = world.product.wait_mirror(lambda mirror: mirror["gone_folders"] == 0 and mirror["messages"]["source"] == 2
                                        and mirror["state"] == "equal", mailbox, route)
     left = read_mailbox(target.endpoint(), mailbox)
-    assert {name: len(messages) for name, messages in left.items()} == {INBOX: 1, ("Theirs",): 0, ("Shared",): 1}
+    assert {name: len(messages) for name, messages in left.items()} == {
+        INBOX: 1, ("Theirs",): 0, ("Shared",): 1, ("Stays",): 1}
     assert mirror["messages"]["gone"] == 0
     assert world.product.sql("SELECT f.name FROM folder f JOIN mirror USING (mirror_id) JOIN mailbox b USING (mailbox_id) "
-                             f"WHERE b.number = '{mailbox}'") == [["INBOX"]]
+                             f"WHERE b.number = '{mailbox}'") == [["INBOX"], ["Stays"]]
 
 
 def test_a_copy_that_is_another_message_now_is_left_alone(world):
