@@ -71,11 +71,11 @@ static struct store_folder *find_folder(const struct following *following, uint6
     return NULL;
 }
 
-static const struct imap_list_entry *find_entry(const struct following *following, uint64_t folder_id)
+static const struct folders_pair *find_pair(const struct following *following, uint64_t folder_id)
 {
     for (size_t i = 0; i < following->work->count; i++)
         if (following->work->pairs[i].folder->folder_id == folder_id)
-            return following->work->pairs[i].entry;
+            return &following->work->pairs[i];
     return NULL;
 }
 
@@ -159,15 +159,16 @@ static bool has_candidate(const struct following *following, size_t first, size_
 }
 
 /* A folder that is gone was not listed, and refused to be opened, in this turn and before (folders.c). One that is no
- * longer mirrored (folders.exclude) is left as it is. */
+ * longer mirrored (folders.exclude) is left as it is; so is one whose pass failed: copies that seem to be missing may only
+ * not have been looked for. */
 static int prove_folder(struct following *following, size_t first, size_t end, struct err *err)
 {
     const struct store_folder *folder = find_folder(following, following->gone[first].folder_id);
-    const struct imap_list_entry *entry = find_entry(following, following->gone[first].folder_id);
-    if (!has_candidate(following, first, end))
+    const struct folders_pair *pair = find_pair(following, following->gone[first].folder_id);
+    if (!has_candidate(following, first, end) || (pair && pair->failed))
         return 0;
-    if (entry)
-        return prove_in_listing(following, first, end, entry, err);
+    if (pair)
+        return prove_in_listing(following, first, end, pair->entry, err);
     if (folder && folder->source_gone && folder->gone_seconds >= delay_seconds(following))
         prove_all(following, first, end);
     return 0;
@@ -352,6 +353,7 @@ static int remove_some(struct following *following, const struct store_folder *f
                                           .internal_date = gone[i].internal_date,
                                           .altered = gone[i].altered};
     request->folder = folder->target_name;
+    request->uidvalidity = folder->marks.target_uidvalidity;
     request->copies = copies;
     result = expunge_copies(following->turn, request, &done, err);
     if (result == 0)
@@ -392,7 +394,7 @@ static int renew_marks(struct following *following, struct store_folder *folder,
     struct store_folder_marks *marks = &folder->marks;
     struct imap_folder_status now = {0};
     int result = 0;
-    if (!find_entry(following, folder->folder_id))
+    if (!find_pair(following, folder->folder_id))
         return 0;
     turn->figures.target_messages -= following->removed;
     if (!marks->has_target)
@@ -428,21 +430,17 @@ static int drop_rows(struct following *following, const struct store_gone *gone,
     return result;
 }
 
-/* Its copies can't be told from others: another UIDVALIDITY than recorded. (A folder that had its pass was identified
- * again; this is one that is gone from production.) */
-static bool are_uids_known(const struct turn *turn, const struct store_folder *folder)
-{
-    const struct imap_list_entry *entry = target_folder_find(turn->target, folder->target_name);
-    return entry && entry->has_status && entry->status.uidvalidity == folder->marks.target_uidvalidity;
-}
-
 static int remove_copies_of(struct following *following, struct store_folder *folder,
                             const struct store_gone *gone, size_t count, struct err *err)
 {
     struct turn *turn = following->turn;
+    bool known = false;
     if (!target_folder_find(turn->target, folder->target_name))
         return drop_rows(following, gone, count, err);
-    if (!are_uids_known(turn, folder)) {
+    /* A folder that had its pass was identified again; this is one that is gone from production. */
+    if (expunge_are_uids_known(turn, folder, &known, err) != 0)
+        return -1;
+    if (!known) {
         log_warning("copies left on the target: its UIDVALIDITY is not the recorded one",
                     LOG_STR("folder", folder->target_name), LOG_UINT("messages", count));
         return drop_rows(following, gone, count, err);
@@ -454,6 +452,45 @@ static int remove_copies_of(struct following *following, struct store_folder *fo
     if (remove_batches(following, folder, gone, count, err) != 0)
         return -1;
     return renew_marks(following, folder, err);
+}
+
+/* Another recorded folder that leads to the same one on the target: folders.rename was changed. */
+static const struct store_folder *find_namesake(const struct following *following,
+                                                const struct store_folder *folder)
+{
+    for (size_t i = 0; i < following->work->folder_count; i++) {
+        const struct store_folder *other = &following->work->folders[i];
+        if (other->folder_id != folder->folder_id && str_equal(other->target_name, folder->target_name))
+            return other;
+    }
+    return NULL;
+}
+
+/* Copies that the namesake has adopted are its own by now: only our rows go. *count is left with the others. */
+static int spare_adopted(struct following *following, const struct store_folder *folder,
+                         struct store_gone *gone, size_t *count, struct err *err)
+{
+    const struct store_folder *namesake = find_namesake(following, folder);
+    struct store_gone *adopted = NULL;
+    size_t adopted_count = 0, kept = 0, uid_count = 0;
+    uint32_t *uids = NULL;
+    int result;
+    if (!namesake)
+        return 0;
+    if (store_removal_mirrored(following->turn->tools->store, namesake->folder_id, &uids, &uid_count, err) !=
+        0)
+        return -1;
+    adopted = mem_grow(NULL, *count + 1, sizeof(*adopted));
+    for (size_t i = 0; i < *count; i++)
+        if (imap_uids_has(uids, uid_count, gone[i].target_uid))
+            adopted[adopted_count++] = gone[i];
+        else
+            gone[kept++] = gone[i];
+    *count = kept;
+    result = drop_rows(following, adopted, adopted_count, err);
+    free(adopted);
+    free(uids);
+    return result;
 }
 
 /* Sorts the folder's rows: those to be removed, and those that never had, or have no more, a copy. */
@@ -475,6 +512,8 @@ static int remove_folder_rows(struct following *following, size_t first, size_t 
     }
     if (folder)
         result = drop_rows(following, bare, bare_count, err);
+    if (folder && result == 0)
+        result = spare_adopted(following, folder, begun, &begun_count, err);
     if (folder && result == 0 && begun_count > 0)
         result = remove_copies_of(following, folder, begun, begun_count, err);
     free(begun);
@@ -508,16 +547,19 @@ static bool has_children(const struct turn *turn, const char *name)
 }
 
 /* Only one that we made, and that is empty (I5). One that stays is not ours any more. */
-static int delete_on_target(struct turn *turn, const struct store_folder *folder, struct err *err)
+static int delete_on_target(struct following *following, const struct store_folder *folder, struct err *err)
 {
+    struct turn *turn = following->turn;
     struct imap_folder_status status = {0};
     struct err why = {0};
     int result = 0;
     if (!target_folder_find(turn->target, folder->target_name) || !folder->made_by_us ||
-        has_children(turn, folder->target_name) || str_equal(folder->target_name, "INBOX"))
+        has_children(turn, folder->target_name) || find_namesake(following, folder) ||
+        str_equal(folder->target_name, "INBOX"))
         return 0;
     result = target_folder_status(turn->target, folder->target_name, &status, err);
-    if (result != 0 || !status.has_exists || status.exists > 0)
+    if (result != 0 || !status.has_exists || status.exists > 0 ||
+        (folder->marks.target_uidvalidity && status.uidvalidity != folder->marks.target_uidvalidity))
         goto out;
     if (CRASH_AFTER(FOLDER_DELETED, target_folder_delete(turn->target, folder->target_name, &why)) == 0) {
         log_info("folder deleted on the target", LOG_STR("folder", folder->target_name));
@@ -533,10 +575,11 @@ out:
     return result;
 }
 
-static int drop_folder(struct turn *turn, const struct store_folder *folder, struct err *err)
+static int drop_folder(struct following *following, const struct store_folder *folder, struct err *err)
 {
+    struct turn *turn = following->turn;
     bool dropped = false;
-    if (delete_on_target(turn, folder, err) != 0 ||
+    if (delete_on_target(following, folder, err) != 0 ||
         CRASH_AFTER(FOLDER_DROPPED, store_removal_drop_folder(turn->tools->store, &turn->claim->lease,
                                                               folder->folder_id, &dropped, err)) != 0)
         return -1;
@@ -556,8 +599,7 @@ static int drop_gone_folders(struct following *following, struct err *err)
             continue;
         if (store_removal_is_empty(following->turn->tools->store, folder->folder_id, &empty, err) != 0)
             return -1;
-        if (empty && drop_folder(following->turn, folder, &why) != 0 &&
-            turn_bear(following->turn, &why, err) != 0)
+        if (empty && drop_folder(following, folder, &why) != 0 && turn_bear(following->turn, &why, err) != 0)
             return -1;
     }
     return 0;

@@ -8,6 +8,24 @@
 /* A batch keeps one answer of the target, and what is lost by a kill, small. */
 enum { BATCH = 500 };
 
+/* A STATUS that failed in the list is asked for again: nothing may be concluded from it. */
+int expunge_are_uids_known(struct turn *turn, const struct store_folder *folder, bool *known_out,
+                           struct err *err)
+{
+    const struct imap_list_entry *entry = target_folder_find(turn->target, folder->target_name);
+    struct imap_folder_status status = {0};
+    bool told = entry && entry->has_status && entry->status.has_uidvalidity;
+    uint32_t now = told ? entry->status.uidvalidity : 0;
+    if (!told) {
+        if (target_folder_status(turn->target, folder->target_name, &status, err) != 0)
+            return -1;
+        now = status.uidvalidity;
+        imap_folder_status_fini(&status);
+    }
+    *known_out = now != 0 && now == folder->marks.target_uidvalidity;
+    return 0;
+}
+
 void expunge_result_fini(struct expunge_result *result)
 {
     imap_uids_fini(&result->gone);
@@ -27,7 +45,13 @@ static int look(struct turn *turn, const struct expunge_request *request, size_t
     uint32_t uids[BATCH];
     for (size_t i = 0; i < count; i++)
         uids[i] = request->copies[first + i].target_uid;
-    return target_folder_fetch(turn->target, request->folder, uids, count, there, err);
+    if (target_folder_fetch(turn->target, request->folder, uids, count, there, err) != 0)
+        return -1;
+    if (there->status.uidvalidity == request->uidvalidity)
+        return 0;
+    err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "folder %s: made anew on the target: nothing is removed",
+            request->folder);
+    return err_blame(err, ERR_SIDE_TARGET);
 }
 
 /* Of a batch: those to be removed; the others are sorted into the result. */
@@ -58,6 +82,7 @@ static int remove_batch(struct turn *turn, const struct expunge_request *request
     if (ours.count > 0)
         status = target_remove(turn->target,
                                &(struct target_removal){.name = request->folder,
+                                                        .uidvalidity = request->uidvalidity,
                                                         .uids = ours.items,
                                                         .count = ours.count,
                                                         .spared = request->spared,

@@ -7,6 +7,12 @@
 
 #include "copier/turn.h"
 #include "imap/imap_uids.h"
+#include "store/store_folder.h"
+
+/* Are the folder's recorded UIDs those of the target? Under another UIDVALIDITY its copies can't be told from others. The
+ * folder is in the target's list. */
+int expunge_are_uids_known(struct turn *turn, const struct store_folder *folder, bool *known_out,
+                           struct err *err);
 
 struct expunge_copy {
     uint32_t target_uid;
@@ -17,6 +23,7 @@ struct expunge_copy {
 
 struct expunge_request {
     const char *folder;                /* the target's name */
+    uint32_t uidvalidity;              /* the copies' UIDs are of this one */
     const struct expunge_copy *copies; /* by target_uid */
     size_t count;
     const uint32_t *spared; /* other copies of ours in the folder, ascending (target.h) */

@@ -11,6 +11,7 @@
 struct folders_pair {
     const struct imap_list_entry *entry; /* production's, in turn->source_list */
     struct store_folder *folder;         /* recorded */
+    bool failed;                         /* its pass did, in this turn */
 };
 
 struct folders_work {

@@ -42,16 +42,10 @@ static int load_copies(struct turn *turn, const struct store_folder *folder, str
     return 0;
 }
 
-/* Another UIDVALIDITY than recorded: the recorded UIDs name strangers. */
-static bool are_uids_known(const struct turn *turn, const struct store_folder *folder)
-{
-    const struct imap_list_entry *entry = target_folder_find(turn->target, folder->target_name);
-    return entry && entry->has_status && entry->status.uidvalidity == folder->marks.target_uidvalidity;
-}
-
 static int expunge(struct turn *turn, const struct store_folder *folder, struct err *err)
 {
-    struct expunge_request request = {.folder = folder->target_name};
+    struct expunge_request request = {.folder = folder->target_name,
+                                      .uidvalidity = folder->marks.target_uidvalidity};
     struct expunge_copy *copies = NULL;
     struct expunge_result done = {0};
     int result = load_copies(turn, folder, &copies, &request.count, err);
@@ -74,9 +68,12 @@ static int expunge(struct turn *turn, const struct store_folder *folder, struct 
 
 static int remove_from(struct turn *turn, const struct store_folder *folder, struct err *err)
 {
+    bool known = false;
     if (!target_folder_find(turn->target, folder->target_name))
         return 0;
-    if (are_uids_known(turn, folder))
+    if (expunge_are_uids_known(turn, folder, &known, err) != 0)
+        return -1;
+    if (known)
         return expunge(turn, folder, err);
     log_warning("copies left on the target: its UIDVALIDITY is not the recorded one",
                 LOG_STR("folder", folder->target_name));

@@ -325,21 +325,35 @@ static void forget_removed(struct pass *pass, const struct imap_uids *removed)
     pass->target_exists -= (uint32_t)removed->count;
 }
 
+/* Some may wait there, marked \Deleted, as these do: neither is to wait for the other for ever. Should we die while they are
+ * unmarked, the ghost is still recorded, and the next pass compares all flags. */
+static void recorded_copies(const struct pass *pass, struct imap_uids *uids)
+{
+    for (size_t i = 0; i < pass->row_count; i++)
+        if (pass->rows[i].target_uid != 0)
+            imap_uids_add(uids, pass->rows[i].target_uid);
+    imap_uids_sort(uids);
+}
+
 static int remove_surplus(struct settling *settling, bool *all_removed_out, struct err *err)
 {
     struct pass *pass = settling->pass;
-    struct imap_uids surplus = {0};
+    struct imap_uids surplus = {0}, recorded = {0};
     int result = 0;
     *all_removed_out = true;
     for (size_t i = 0; i < settling->count; i++)
         if (settling->partners[i] != MATCH_NONE)
             imap_uids_add(&surplus, settling->unmapped.uids[settling->partners[i]]);
     imap_uids_sort(&surplus);
+    recorded_copies(pass, &recorded);
     if (surplus.count > 0) {
         result = target_remove(pass->turn->target,
                                &(struct target_removal){.name = pass->folder->target_name,
+                                                        .uidvalidity = pass->target_uidvalidity,
                                                         .uids = surplus.items,
-                                                        .count = surplus.count},
+                                                        .count = surplus.count,
+                                                        .spared = recorded.items,
+                                                        .spared_count = recorded.count},
                                all_removed_out, err);
         log_info("surplus copies of late commands removed", LOG_UINT("messages", surplus.count),
                  LOG_STR("outcome", result != 0        ? "failed"
@@ -349,6 +363,7 @@ static int remove_surplus(struct settling *settling, bool *all_removed_out, stru
     if (result == 0 && *all_removed_out && surplus.count > 0)
         forget_removed(pass, &surplus);
     imap_uids_fini(&surplus);
+    imap_uids_fini(&recorded);
     return result;
 }
 

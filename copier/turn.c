@@ -207,8 +207,8 @@ static int reconcile_all(struct turn *turn, const struct folders_work *work, str
             turn->yielded = true;
             return 0;
         }
-        if (reconcile_folder(turn, &work->pairs[i], &folder_err) != 0 &&
-            turn_bear(turn, &folder_err, err) != 0)
+        work->pairs[i].failed = reconcile_folder(turn, &work->pairs[i], &folder_err) != 0;
+        if (work->pairs[i].failed && turn_bear(turn, &folder_err, err) != 0)
             return -1;
     }
     return 0;

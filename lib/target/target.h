@@ -75,6 +75,7 @@ int target_store_flags(struct target *target, const char *name, const uint32_t *
  * is in neither list forbids EXPUNGE: ours stay marked then, and *removed_out is false. */
 struct target_removal {
     const char *name;
+    uint32_t uidvalidity; /* of the UIDs: opened under another, nothing is done, an error of the folder */
     const uint32_t *uids;
     size_t count;
     const uint32_t *spared;

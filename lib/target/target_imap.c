@@ -457,6 +457,8 @@ static int find_others(struct target *target, const struct target_removal *remov
     int result = imap_messages_fetch(target->session, "1:*", "FLAGS", "", &messages, err);
     for (size_t i = 0; i < messages.count; i++) {
         const struct imap_message *message = &messages.items[i];
+        if (!message->has_flags)
+            others->strangers = true;
         if (!(message->flags.system & IMAP_FLAG_DELETED) ||
             imap_uids_has(removal->uids, removal->count, message->uid))
             continue;
@@ -499,16 +501,30 @@ out:
     return result;
 }
 
+/* Always afresh, since somebody may have made the folder anew since its UIDs were looked at. */
+static int open_to_remove(struct target *target, const struct target_removal *removal, struct err *err)
+{
+    struct imap_folder_status status = {0};
+    uint32_t uidvalidity;
+    if (open_folder(target, removal->name, true, &status, err) != 0)
+        return -1;
+    uidvalidity = status.uidvalidity;
+    imap_folder_status_fini(&status);
+    if (uidvalidity == removal->uidvalidity)
+        return 0;
+    err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+            "folder %s: made anew on the target while copies were to be removed: nothing is", removal->name);
+    return blame(err);
+}
+
 int target_remove(struct target *target, const struct target_removal *removal, bool *removed_out,
                   struct err *err)
 {
-    struct imap_folder_status status = {0};
     *removed_out = false;
     if (removal->count == 0)
         return 0;
-    if (open_folder(target, removal->name, true, &status, err) != 0)
+    if (open_to_remove(target, removal, err) != 0)
         return -1;
-    imap_folder_status_fini(&status);
     if (mark_deleted(target, removal->uids, removal->count, "+FLAGS.SILENT", err) != 0)
         return -1;
     if (!target_has(target, IMAP_CAP_UIDPLUS))
