@@ -52,8 +52,9 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
     return rows < 0 ? -1 : 0;
 }
 
-/* A recorded row says more than the pass knew: what is begun, held or kept. What is undecided is due when its second look
- * is; what should have been decided by now (not proven, or other messages are in the way) is looked at again before long. */
+/* A recorded row says more than the pass knew: what is begun, held or kept. What is undecided, or allowed, is due when its
+ * second look is; what should have been decided by now (not proven, or other messages are in the way) is looked at again
+ * before long. */
 static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                     struct err *err)
 {
@@ -68,11 +69,13 @@ static int set_gone(struct store *store, uint64_t mirror_id, const struct store_
                "NULL), 0) AS gone, COALESCE(SUM(g.removal = 'held'), 0) AS held, "
                "COALESCE(SUM(g.removal = 'kept'), 0) AS kept, COALESCE(SUM(g.removal = 'begun'), 0) AS "
                "waiting, "
-               "LEAST(COALESCE(MIN(IF(g.removal IN ('none', 'begun'), g.source_gone_at, NULL)), "
-               "'9999-01-01'), "
+               "LEAST(COALESCE(MIN(IF(g.removal IN ('none', 'begun') OR p.plan_id IS NOT NULL, "
+               "g.source_gone_at, "
+               "NULL)), '9999-01-01'), "
                "COALESCE((SELECT MIN(e.source_gone_at) FROM folder e WHERE e.mirror_id = ? AND NOT EXISTS "
                "(SELECT 1 FROM message x WHERE x.folder_id = e.folder_id)), '9999-01-01')) AS since "
                "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
+               "LEFT JOIN plan p ON p.plan_id = g.plan_id AND p.state = 'allowed' AND g.removal = 'held' "
                "WHERE f.mirror_id = ? AND g.source_gone_at IS NOT NULL) sums "
                "SET gone_messages = gone, held_messages = held, kept_messages = kept, "
                "waiting_messages = waiting, deletion_due_at = IF(? OR since = '9999-01-01', NULL, "
