@@ -333,7 +333,9 @@ static int record_removed(struct following *following, const struct store_gone *
     if (result == 0 && ids.count > 0) {
         log_warning("other messages have the UIDs of copies to be removed: left alone",
                     LOG_UINT("messages", ids.count));
-        result = store_removal_lost_sight(turn->tools->store, &turn->claim->lease, ids.items, ids.count, err);
+        result =
+            CRASH_AFTER(SIGHT_LOST_RECORDED, store_removal_lost_sight(turn->tools->store, &turn->claim->lease,
+                                                                      ids.items, ids.count, err));
     }
     ids_fini(&ids);
     return result;

@@ -4,6 +4,7 @@
  */
 #include "copier/loss.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -40,8 +41,8 @@ int loss_find(struct pass *pass, enum store_loss_kind kind, uint32_t uid, const 
 
 static int set(struct pass *pass, const struct store_loss *loss, struct err *err)
 {
-    return store_loss_set(pass->turn->tools->store, &pass->turn->claim->lease, pass->folder->folder_id, loss,
-                          err);
+    return CRASH_AFTER(LOSS_RECORDED, store_loss_set(pass->turn->tools->store, &pass->turn->claim->lease,
+                                                     pass->folder->folder_id, loss, err));
 }
 
 int loss_is_given_up(struct pass *pass, enum store_loss_kind kind, uint32_t uid, bool *given_up_out,

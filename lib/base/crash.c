@@ -33,7 +33,7 @@ void crash_point(enum crash_name name)
     note(name);
     reached++;
     if (at && strtoul(at, NULL, 10) == reached)
-        kill(getpid(), SIGKILL);
+        kill(getpid(), getenv("MIRROR_CRASH_STOP") ? SIGSTOP : SIGKILL);
 }
 
 int crash_after(enum crash_name name, int result)

@@ -5,6 +5,7 @@
  *
  *   MIRROR_CRASH_FILE   each point that is reached is added to this file, as a line "<kind> <name>"
  *   MIRROR_CRASH_AT     dies at the point of this number, the first being 1; without it at none
+ *   MIRROR_CRASH_STOP   if set: is stopped there instead (SIGSTOP), to go on when it is woken
  *
  * Kinds: `lease` the mirror was claimed; `store` a transaction under its lease was committed; `part` half a command is on
  * its way to the target; `sent` a whole one that changes it is; `answer` the target said OK to it. The runner compares:
@@ -30,6 +31,7 @@
     X(sent, APPEND_SENT, "APPEND sent")                                                                      \
     X(answer, APPEND_ANSWERED, "APPEND answered")                                                            \
     X(store, ROWS_COMMITTED, "rows and intents committed")                                                   \
+    X(store, LOSS_RECORDED, "connection lost over a message, or that no more")                               \
     X(sent, STORE_SENT, "STORE sent")                                                                        \
     X(answer, STORE_ANSWERED, "STORE answered")                                                              \
     X(sent, EXPUNGE_SENT, "EXPUNGE sent")                                                                    \
@@ -37,6 +39,7 @@
     X(store, GONE_RECORDED, "gone messages judged: begun, held or back")                                     \
     X(store, TARGET_DOUBTED, "the target's marks forgotten before EXPUNGE")                                  \
     X(store, REMOVAL_RECORDED, "rows of removed messages dropped")                                           \
+    X(store, SIGHT_LOST_RECORDED, "copies whose UIDs others have recorded as lost")                          \
     X(store, PLANS_SETTLED, "plans settled")                                                                 \
     X(sent, DELETE_SENT, "DELETE sent")                                                                      \
     X(answer, FOLDER_DELETED, "folder deleted")                                                              \

@@ -4,6 +4,7 @@
  */
 #include "store/store_removal.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "store/store_message.h"
 #include "store/store_query.h"
@@ -590,7 +591,7 @@ int store_removal_settle_plans(struct store *store, const struct store_lease *le
     bool open = false;
     if (has_open_plans(store, lease->mirror_id, &open, err))
         return -1;
-    return open ? store_tx_fenced(store, lease, settle_body, &settling, err) : 0;
+    return open ? CRASH_AFTER(PLANS_SETTLED, store_tx_fenced(store, lease, settle_body, &settling, err)) : 0;
 }
 
 int store_removal_is_empty(struct store *store, uint64_t folder_id, bool *empty_out, struct err *err)
