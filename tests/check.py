@@ -38,7 +38,8 @@ def chosen(args):
     """The names to run, in the table's order; the programs are always built first."""
     rows = suites.table().values()
     if args.suite:
-        return [row.name for row in rows if row.name in {*args.suite, "build-gcc"}]
+        needed = {"build-gcc", *(suites.NEEDS[name] for name in args.suite if name in suites.NEEDS)}
+        return [row.name for row in rows if row.name in {*args.suite, *needed}]
     return [row.name for row in rows if args.all or not row.long]
 
 

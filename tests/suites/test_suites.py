@@ -56,7 +56,8 @@ def build(folder, *options):
 
 
 def build_asan():
-    build("build-asan", "-DCMAKE_C_COMPILER=clang", "-DMM_SANITIZE=address,undefined")
+    build("build-asan", "-DCMAKE_C_COMPILER=clang", "-DMM_SANITIZE=address,undefined",
+          "-DMM_CRASH_POINTS=ON")
 
 
 def ctest(folder, *which, seconds, **environ):

@@ -1,5 +1,4 @@
-"""What the chaos suites play: a copy in which things are killed at random moments, and one killed at each step that lasts.
-The judge is the comparer, which shares no code with the product.
+"""What the chaos suites play: a copy in which things are killed at random moments (at each step: crashed.py). The judge is the comparer, which shares no code with the product.
 
 The seed of what is random is printed; MIRROR_SEED repeats a run.
 """
@@ -9,7 +8,7 @@ import signal
 
 import pytest
 
-from copied import Copied, SteppedDatabase, SteppedTarget, Steps, Through, settled_in
+from copied import Through, settled_in
 from helpers import wait_for
 from standin.compare import compare
 from standin.dovecot import Dovecot
@@ -137,71 +136,3 @@ def kill_in_a_copy(production, target, rng, say, **imap):
     say(f"{KILLS} kills, {chaos.open_intents} left open intents; {restarts} turns found them: {present} settled as present, "
         f"{absent} as absent")
     assert chaos.open_intents >= 5 and restarts >= 5 and present >= 1 and absent >= 1
-
-
-# --- killed at every step ---------------------------------------------------------------------------------------------
-
-def small_mailbox(generator, number):
-    """What makes every kind of step: a folder to create, batches, twins, keywords; {folder: messages}."""
-    twin = generator.tiny(number, flags=("\\Seen",))
-    return {("INBOX",): [generator.tiny(number, flags=("\\Seen", "Urgent")), generator.tiny(number), twin,
-                         Message(twin.data, (UNOPENED,), twin.date), generator.tiny(number, flags=(UNOPENED,))],
-            ("Greetings",): [generator.tiny(number, flags=("\\Seen", ACTIVE_GREETING)), generator.tiny(number)]}
-
-
-class EveryStep:
-    """The same mailbox under a new number for each step."""
-
-    def __init__(self, copied, steps, config, generator):
-        self.copied, self.steps, self.config = copied, steps, config
-        self.folders = small_mailbox(generator, "4801")
-        self.messages = sum(len(messages) for messages in self.folders.values())
-        self.kills = 0
-
-    def add(self, production, target, mailbox):
-        """Its first message is on the target already, to be adopted, with other flags, to be set and cleared."""
-        first = self.folders[("INBOX",)][0]
-        production.fill(mailbox, self.folders)
-        target.deliver(mailbox, "INBOX", Message(first.data, ("\\Flagged", "Old"), first.date))
-        self.copied.want(f"mirror_id = {self.copied.subscribe(mailbox)}")
-
-    def run(self, kill_at=None):
-        """A copier until all that it may claim is done, or until it is killed. Returns the steps seen."""
-        self.steps.begin(kill_at)
-        copier = self.copied.start_copier(self.config)
-        self.steps.pid = copier.pid
-        wait_for(lambda: self.steps.killed or self.copied.claimable() == 0, 60, self.copied.copier_log)
-        self.copied.end_copier(copier)
-        self.kills += self.steps.killed
-        return self.steps.seen
-
-
-def kill_at_every_step(workdir, production, target, rng, say, without=()):
-    """`without`: capabilities that the target does not have."""
-    steps = Steps()
-    with SteppedTarget(target, steps, without) as door, Copied(workdir, production, target, batch_messages=2) as copied:
-        database = SteppedDatabase(copied.database, steps)
-        every = EveryStep(copied, steps, copied.other_config("stepped", Through(target, door), database.data_dir),
-                          Generator(rng.randrange(1 << 32)))
-        mailboxes = ["4801"]
-        every.add(production, target, "4801")
-        seen = every.run()
-        for step in range(1, len(seen) + 1):
-            mailboxes.append(str(4801 + step))
-            every.add(production, target, mailboxes[-1])
-            every.run(kill_at=step)
-            copied.leases_are_over(mailboxes[-1])
-            every.run(kill_at=rng.randint(1, len(seen)))  # what the first one left is left again
-        copied.leases_are_over(*mailboxes)
-        every.run()
-        copied.wait_ghosts_over()
-        copied.want()
-        every.run()
-        database.stop()
-        assert copied.intents("open") == copied.intents("ghost") == 0
-        assert_equal(production, target, mailboxes, every.messages * len(mailboxes))
-        restarts, present, absent = copied.settled()
-    say(f"{len(seen)} steps ({', '.join(f'{seen.count(word)} {word}' for word in sorted(set(seen)))}), {every.kills} kills; "
-        f"{restarts} turns found open intents: {present} settled as present, {absent} as absent")
-    assert every.kills >= len(seen) and present >= 1 and absent >= 1
-    assert {"COMMIT", "CREATE", "APPEND", "UID STORE"} <= set(seen)

@@ -1,0 +1,155 @@
+"""A copier that is killed at every step that lasts: the points of lib/base/crash.h, in a build of their own.
+
+For one scenario: an undisturbed run counts the points; then the same mailbox, under another number for each point, has its
+copier killed there, and the next copier killed again at a random one; a last copier finishes all. Each end must be the
+undisturbed one, on both sides, and the store's invariants must hold.
+"""
+import itertools
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+
+from copied import Copied
+from helpers import ROOT, wait_for
+from mirrored import CHANGING, sessions_of, settle_log
+from scenarios import Play
+
+CRASH_BIN = pathlib.Path(os.environ.get("MIRROR_CRASH_BIN", ROOT / "build-asan" / "bin"))
+RUN_SECONDS = 60
+
+
+class Point(str):
+    """A line of the list of points: "<kind> <name>"."""
+    kind = property(lambda self: self.split(" ", 1)[0])
+
+
+def all_points():
+    """What lib/base/crash.h lists."""
+    found = re.findall(r'^ *X\((\w+), \w+, "(.*)"\)', (ROOT / "lib/base/crash.h").read_text(), re.M)
+    return [Point(f"{kind} {name}") for kind, name in found]
+
+
+class Crashed(Copied):
+    def __init__(self, folder, production, target, scenario, without=()):
+        super().__init__(folder, production, target, without=without, deletions=scenario.deletions, batch_messages=2)
+        self.points = self.folder / "points"
+        self.running = None
+        self.instances = itertools.count()  # each copier another: what its predecessor left is not to be taken over at once
+        self.reached = set()  # points, by any copier
+
+    def __enter__(self):
+        super().__enter__()
+        self.among_many()
+        self.wake_from(self.database.data_dir / "run")
+        return self
+
+    def __exit__(self, *arguments):
+        self.end()
+        super().__exit__(*arguments)
+
+    # --- one copier ---
+
+    def begin(self, kill_at=None):
+        self.points.unlink(missing_ok=True)
+        environ = {**os.environ, "MIRROR_CRASH_FILE": str(self.points)}
+        if kill_at:
+            environ["MIRROR_CRASH_AT"] = str(kill_at)
+        with open(self.folder / "copier0.log", "ab") as log:
+            self.running = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", CRASH_BIN / "mirror-copier", "--config",
+                                             self.config, "--instance", str(next(self.instances))], env=environ, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+
+    def end(self):
+        """Its exit status; -SIGKILL also where that is ours."""
+        if self.running is None:
+            return 0
+        self.running.kill()
+        status, self.running = self.running.wait(), None
+        self.reached.update(self.seen())
+        return status
+
+    def seen(self):
+        """The points that the last copier came to."""
+        return [Point(line) for line in self.points.read_text().splitlines()] if self.points.exists() else []
+
+    def died(self, seconds):
+        """Waits that long for its end."""
+        handle = os.pidfd_open(self.running.pid)
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
+
+    def run(self, mailboxes):
+        """A copier until all is done. The points that it came to."""
+        self.begin()
+        wait_for(lambda: self.scan(*mailboxes) or self.is_done(*mailboxes) or self.running.poll() is not None, RUN_SECONDS,
+                 lambda: f"{mailboxes} done:\n{self.copier_log()[-6000:]}")
+        assert self.end() == -signal.SIGKILL, self.copier_log()[-6000:]
+        return self.seen()
+
+    def run_killed(self, mailbox, kill_at):
+        """A copier until it dies at a point, or has nothing more to do. The point, None in the latter case."""
+        self.begin(kill_at)
+        wait_for(lambda: self.died(0.05) or self.scan(mailbox) or self.is_done(mailbox), RUN_SECONDS,
+                 lambda: f"{mailbox} done, or dead at {kill_at}:\n{self.copier_log()[-6000:]}")
+        status, seen = self.end(), self.seen()
+        assert status == -signal.SIGKILL, self.copier_log()[-6000:]
+        return seen[-1] if len(seen) == kill_at else None
+
+    def write_seq(self, mailbox):
+        return self.number(f"""SELECT COALESCE(SUM(write_seq), 0) FROM mirror m JOIN mailbox b USING (mailbox_id)
+                               WHERE b.number = '{mailbox}'""")
+
+
+class Killed(Play):
+    def __init__(self, world, scenario, numbers, rng):
+        super().__init__(world, scenario, numbers)
+        self.rng = rng
+        self.kills = []  # the points at which copiers died
+
+    def undisturbed(self):
+        """(mailbox, points): every transaction and every changing command has its point."""
+        mailbox, = self.prepare(1)
+        changing, writes = self.changing(mailbox), self.world.write_seq(mailbox)
+        self.world.want_mailboxes(mailbox)
+        points = self.world.run([mailbox])
+        kinds = [point.kind for point in points]
+        assert kinds.count("sent") == self.changing(mailbox) - changing, points
+        if self.world.write_seq(mailbox):  # 0: the mirror is gone, and its count with it
+            assert kinds.count("store") == self.world.write_seq(mailbox) - writes, points
+        return mailbox, points
+
+    def changing(self, mailbox):
+        settle_log(self.world.target)
+        return sum(bool(CHANGING.match(line)) for sent, _ in sessions_of(self.world.target, mailbox) for line in sent)
+
+    def disturbed(self, points):
+        """A mailbox for each point."""
+        mailboxes = self.prepare(len(points))
+        for step, mailbox in enumerate(mailboxes, 1):
+            self.world.want_mailboxes(mailbox)
+            died = self.world.run_killed(mailbox, step)
+            assert died == points[step - 1], f"step {step} of {mailbox}: died at {died}\n{points}\n{self.world.seen()}\n{self.world.copier_log()[-4000:]}"
+            self.kills.append(died)
+            self.world.leases_are_over(mailbox)
+            again = not self.world.is_done(mailbox) and self.world.run_killed(
+                mailbox, self.rng.randint(1, len(points)))
+            if again:  # what the first one left is left again
+                self.kills.append(again)
+        return mailboxes
+
+
+def kill_at_every_point(crashed, scenario, numbers, rng):
+    """Returns what was done, in words."""
+    play = Killed(crashed, scenario, numbers, rng)
+    first, points = play.undisturbed()
+    mailboxes = play.disturbed(points)
+    play.finish(mailboxes)
+    play.judge(first, mailboxes)
+    print("\n".join(points))
+    _, present, absent = crashed.settled()
+    return f"{len(points)} points, {len(play.kills)} kills; intents left open: {present} present, {absent} absent"
