@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum { REPORT_MAX_BYTES = 60000, DELETION_RETRY_LEAST = 1, DELETION_RETRY_MOST = 60 }; /* seconds */
+enum { DELETION_AGED_US = 900000000 };
 
 double store_finish_delay(uint32_t fail_count, enum err_scope scope, double random)
 {
@@ -52,39 +53,49 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
     return rows < 0 ? -1 : 0;
 }
 
-/* A recorded row says more than the pass knew: what is begun, held or kept. What is undecided, or allowed, is due when its
- * second look is; what should have been decided by now (not proven, or other messages are in the way) is looked at again
- * before long. */
+/* When what is gone since `column` is to be looked at: when its second look is; what should have been decided by now (not
+ * proven, or other messages are in the way) before long, and, as it ages, more seldom. */
+#define DUE(column)                                                                                          \
+    "IF(" column " + INTERVAL ? MICROSECOND > UTC_TIMESTAMP(6), " column " + INTERVAL ? MICROSECOND, "       \
+    "UTC_TIMESTAMP(6) + INTERVAL GREATEST(?, LEAST(?, (TIMESTAMPDIFF(MICROSECOND, " column                   \
+    ", UTC_TIMESTAMP(6)) - ?) DIV 4)) MICROSECOND)"
+#define BIND_DUE                                                                                             \
+    bind_i64(delay_us), bind_i64(delay_us), bind_i64(retry_us), bind_i64(DELETION_AGED_US), bind_i64(delay_us)
+
+/* A recorded row says more than the pass knew: what is begun, held or kept. */
 static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                     struct err *err)
 {
-    uint64_t delay_us = (uint64_t)(finish->deletion_delay_seconds * 1e6);
     double retry = finish->deletion_delay_seconds;
     retry = retry < DELETION_RETRY_LEAST ? DELETION_RETRY_LEAST : retry;
     retry = retry > DELETION_RETRY_MOST ? DELETION_RETRY_MOST : retry;
+    int64_t delay_us = (int64_t)(finish->deletion_delay_seconds * 1e6), retry_us = (int64_t)(retry * 1e6);
     return STORE_EXEC(
                store, err,
-               "UPDATE mirror JOIN (SELECT COALESCE(SUM(g.removal IN ('none', 'begun') AND g.target_uid IS "
-               "NOT "
-               "NULL), 0) AS gone, COALESCE(SUM(g.removal = 'held'), 0) AS held, "
-               "COALESCE(SUM(g.removal = 'kept'), 0) AS kept, COALESCE(SUM(g.removal = 'begun'), 0) AS "
-               "waiting, "
-               "LEAST(COALESCE(MIN(IF(g.removal IN ('none', 'begun') OR p.plan_id IS NOT NULL, "
-               "g.source_gone_at, "
-               "NULL)), '9999-01-01'), "
-               "COALESCE((SELECT MIN(e.source_gone_at) FROM folder e WHERE e.mirror_id = ? AND NOT EXISTS "
-               "(SELECT 1 FROM message x WHERE x.folder_id = e.folder_id)), '9999-01-01')) AS since "
-               "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
-               "LEFT JOIN plan p ON p.plan_id = g.plan_id AND p.state = 'allowed' AND g.removal = 'held' "
-               "WHERE f.mirror_id = ? AND g.source_gone_at IS NOT NULL) sums "
-               "SET gone_messages = gone, held_messages = held, kept_messages = kept, "
-               "waiting_messages = waiting, deletion_due_at = IF(? OR since = '9999-01-01', NULL, "
-               "GREATEST(since + INTERVAL ? MICROSECOND, IF(since + INTERVAL ? MICROSECOND > "
-               "UTC_TIMESTAMP(6), "
-               "since, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND))) WHERE mirror_id = ?",
-               bind_u64(mirror_id), bind_u64(mirror_id), bind_bool(finish->breaker_tripped),
-               bind_u64(delay_us), bind_u64(delay_us), bind_u64((uint64_t)(retry * 1e6)),
-               bind_u64(mirror_id)) < 0
+               "UPDATE mirror JOIN (SELECT COALESCE(SUM(g.removal IN ('none', 'begun') AND "
+               "g.target_uid IS NOT NULL), 0) AS gone, COALESCE(SUM(g.removal = 'held'), 0) AS held, "
+               "COALESCE(SUM(g.removal = 'kept'), 0) AS kept, "
+               "COALESCE(SUM(g.removal = 'begun'), 0) AS waiting, "
+               "MIN(IF(g.removal IN ('none', 'begun'), " DUE(
+                   "g.source_gone_at") ", NULL)) AS due, "
+                                       "(SELECT MIN(" DUE(
+                                           "e.source_gone_at") ") FROM folder e WHERE e.mirror_id = ? AND "
+                                                               "e.source_gone_at IS NOT NULL AND NOT EXISTS "
+                                                               "(SELECT 1 FROM message x WHERE x.folder_id = "
+                                                               "e.folder_id)) AS folder_due "
+                                                               "FROM folder f JOIN message g ON g.folder_id "
+                                                               "= f.folder_id "
+                                                               "WHERE f.mirror_id = ? AND g.source_gone_at "
+                                                               "IS NOT NULL) sums "
+                                                               "SET gone_messages = gone, held_messages = "
+                                                               "held, kept_messages = kept, "
+                                                               "waiting_messages = waiting, deletion_due_at "
+                                                               "= IF(?, NULL, "
+                                                               "LEAST(COALESCE(due, folder_due), "
+                                                               "COALESCE(folder_due, due))) WHERE mirror_id "
+                                                               "= ?",
+               BIND_DUE, BIND_DUE, bind_u64(mirror_id), bind_u64(mirror_id),
+               bind_bool(finish->breaker_tripped), bind_u64(mirror_id)) < 0
                ? -1
                : 0;
 }
