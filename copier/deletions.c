@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMIT_BATCH = 500 };
+/* So many are begun in one transaction, under a lock of the route's row: a second. The others have their turn soon. */
+enum { BEGIN_MOST = 5000, COMMIT_BATCH = 500 };
 
 struct following {
     struct turn *turn;
@@ -216,8 +217,11 @@ static size_t collect_proven(const struct following *following, struct ids *prov
     size_t undecided = 0;
     for (size_t i = 0; i < following->count; i++) {
         undecided += is_undecided(&following->gone[i]);
-        if (is_undecided(&following->gone[i]) && following->proven[i] &&
-            is_candidate(following, &following->gone[i]))
+        if (!is_undecided(&following->gone[i]) || !following->proven[i] ||
+            !is_candidate(following, &following->gone[i]))
+            continue;
+        following->proven[i] = proven->count < BEGIN_MOST;
+        if (following->proven[i])
             proven->items[proven->count++] = following->gone[i].message_id;
     }
     return undecided;

@@ -311,6 +311,7 @@ CREATE TABLE IF NOT EXISTS plan (
   decision     VARBINARY(800) NOT NULL DEFAULT '',
   ended_at     DATETIME(6) NULL,
   KEY mirror (mirror_id, state),
+  KEY route (route_id, made_at),
   KEY site (site_id, kind, state)
 );
 

@@ -551,12 +551,14 @@ int store_removal_doubt_target(struct store *store, const struct store_lease *le
     return store_tx_fenced(store, lease, doubt_body, &settling, err);
 }
 
-/* In this order; each takes the mirror's id. */
+/* In this order; each takes the mirror's id. By way of the plans' sets: messages have no index by plan. */
 static const char *const plan_settlements[] = {
     "UPDATE plan_message o JOIN plan p ON p.plan_id = o.plan_id SET o.outcome = 'kept' "
     "WHERE p.mirror_id = ? AND p.state = 'refused' AND p.ended_at IS NULL AND o.outcome = 'open'",
-    "UPDATE message g JOIN plan p ON p.plan_id = g.plan_id SET g.removal = 'kept' "
-    "WHERE p.mirror_id = ? AND p.state = 'refused' AND p.ended_at IS NULL AND g.removal = 'held'",
+    "UPDATE plan p JOIN plan_message o ON o.plan_id = p.plan_id JOIN message g ON g.message_id = "
+    "o.message_id "
+    "SET g.removal = 'kept' WHERE p.mirror_id = ? AND p.state = 'refused' AND p.ended_at IS NULL "
+    "AND g.removal = 'held' AND g.plan_id = p.plan_id",
     "UPDATE plan SET ended_at = UTC_TIMESTAMP(6) WHERE mirror_id = ? AND state = 'refused' AND ended_at IS "
     "NULL",
     "UPDATE plan SET ended_at = UTC_TIMESTAMP(6), state = IF(state = 'allowed', 'done', 'dissolved') "

@@ -535,6 +535,48 @@ static void test_lost_lease_writes_nothing(void **state)
     free(before);
 }
 
+/* ---- among many ---- */
+
+static double rows_read(const struct store_gone_work *work, const char *table)
+{
+    double rows =
+        store_fixture_number(work->fixture,
+                             "SELECT COALESCE(SUM(ROWS_READ), 0) FROM information_schema.TABLE_STATISTICS "
+                             "WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
+                             work->fixture->database, table);
+    return rows;
+}
+
+/* One mirror's deletions read neither others' messages nor the plans of years. */
+static void test_reads_its_own(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    struct store_gone_work work = hold(fixture);
+    store_fixture_sql(
+        fixture, "INSERT INTO message (folder_id, source_uid, target_uid, state, internal_date, size_bytes, "
+                 "flags_written, flags_refused, source_gone_at) SELECT 100 + seq DIV 20, seq, seq, "
+                 "'mirrored', 1772525645, 100, '', '', UTC_TIMESTAMP(6) FROM seq_1_to_20000");
+    store_fixture_sql(fixture,
+                      "INSERT INTO plan (kind, state, site_id, route_id, mirror_id, reason, made_at) SELECT "
+                      "'mailbox', 'refused', 1, 1, 1000 + seq, '', UTC_TIMESTAMP(6) - INTERVAL 3 DAY FROM "
+                      "seq_1_to_5000");
+    store_fixture_sql(fixture, "ANALYZE TABLE message, plan, plan_message");
+    store_fixture_sql(fixture, "SET GLOBAL userstat = 1");
+    double messages = rows_read(&work, "message"), plans = rows_read(&work, "plan");
+    decide(&work, false);
+    settle(&work);
+    store_gone_add(&work, work.inbox, 31, 400);
+    assert_int_equal(store_gone_ask(&work, 300).verdict, STORE_REMOVAL_HELD);
+    ASSERT_OK(store_folder_forget_uids(fixture->store, &work.claim.lease, work.inbox, STORE_SOURCE, 8, &err));
+    settle(&work);
+    messages = rows_read(&work, "message") - messages;
+    plans = rows_read(&work, "plan") - plans;
+    assert_true(messages > 0 && plans > 0);
+    if (messages > 2000 || plans > 200)
+        fail_msg("%.0f rows of messages read, %.0f of plans", messages, plans);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, store_fixture_setup, store_fixture_teardown)
 
 int main(void)
@@ -559,6 +601,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_once, store_fixture_setup_proxy, store_fixture_teardown),
         CASE(test_conflict),
         CASE(test_lost_lease_writes_nothing),
+        CASE(test_reads_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
