@@ -279,6 +279,8 @@ static int check_refused(struct turn *turn, const struct store_folder *folder, s
     if (why.scope <= ERR_FOLDER && !is_passing(&why))
         return 0;
     *err = why;
+    if (err->scope > ERR_FOLDER && imap_session_state(turn->source) == IMAP_SESSION_READY)
+        err->scope = ERR_FOLDER; /* BAD: to this name only; the other folders go on */
     return err_prefix(err, "folder %s: not listed", folder->name);
 }
 
