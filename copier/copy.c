@@ -9,6 +9,10 @@
  *   one refused                         recorded as refused, the others go on
  *   production gives no body            gone meanwhile, or recorded as refused if it lists the message all the same
  *   a side fails                        intents stay open, the turn ends, the next one settles them (and loss.h)
+ *
+ * While a batch is under way the next one is begun, its intents committed before: with a far site each batch would
+ * else cost a round trip on either side. Once anything but OK with UIDs came, no further batch is begun early in this
+ * pass: one that is refused is tried by itself, and what stands behind it would come to stand before it.
  */
 #include "copier/copy.h"
 
@@ -28,6 +32,10 @@ struct batch {
     struct pass *pass;
     struct stream_item *items;
     size_t count;
+    bool alone; /* its one message goes by itself: a connection was lost over it */
+    struct stream_options options;
+    struct stream *stream; /* on its way */
+    bool landed;           /* every item has its fate */
 };
 
 /* ---- intents ---- */
@@ -174,6 +182,12 @@ static int refuse_withheld(struct batch *batch, struct err *err)
     return result;
 }
 
+/* To be settled by looking. */
+static bool is_untold(const struct stream_item *item)
+{
+    return item->fate == STREAM_STORED && item->target_uid == 0;
+}
+
 /* One transaction: the rows of what has a known fate, and their intents gone. */
 static int commit_fates(struct batch *batch, bool bare, struct err *err)
 {
@@ -184,8 +198,9 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
     int result;
     for (size_t i = 0; i < batch->count; i++) {
         struct stream_item *item = &batch->items[i];
-        if (item->fate == STREAM_STORED && item->target_uid == 0)
-            continue; /* to be settled */
+        if (item->recorded || item->left || is_untold(item))
+            continue;
+        item->recorded = true;
         if (item->fate == STREAM_STORED)
             record_stored(batch->pass, item, bare);
         if (item->fate == STREAM_REFUSED)
@@ -247,7 +262,7 @@ static void count_copied(struct batch *batch, size_t *stored_out, struct settle_
     *stored_out = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct stream_item *item = &batch->items[i];
-        if (item->fate != STREAM_STORED || item->target_uid != 0)
+        if (!is_untold(item))
             continue;
         known[(*stored_out)++] = (struct settle_known){.source_uid = item->message->uid, .pair = item->pair};
         batch->pass->turn->copied.messages++;
@@ -279,88 +294,140 @@ static bool has_keywords(const struct stream_item *item)
     return item->message->flags.keyword_count > 0;
 }
 
-/* A side that failed over a message may do so each time. */
-static int run_stream(struct batch *batch, const struct stream_options *options, struct err *err)
+/* A side that failed over a message may do so each time. Is there a suspect? */
+static bool note_losses(const struct batch *batch, const struct err *err)
 {
-    if (stream_run(batch->pass, batch->items, batch->count, options, err) == 0)
+    bool noted = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        enum err_side suspect = batch->items[i].suspect;
+        if (suspect == ERR_SIDE_US)
+            continue;
+        noted = true;
+        loss_note(batch->pass, suspect == ERR_SIDE_TARGET ? STORE_LOSS_APPEND : STORE_LOSS_BODY,
+                  batch->items[i].message->uid, err);
+    }
+    return noted;
+}
+
+static int run_alone(struct batch *one, struct err *err)
+{
+    one->stream = stream_begin(one->pass, one->items, one->count, one->options, NULL);
+    if (stream_end(&one->stream, err) == 0)
         return 0;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].suspect != ERR_SIDE_US)
-            loss_note(batch->pass,
-                      batch->items[i].suspect == ERR_SIDE_TARGET ? STORE_LOSS_APPEND : STORE_LOSS_BODY,
-                      batch->items[i].message->uid, err);
+    note_losses(one, err);
     return -1;
 }
 
 static int send_one(struct batch *all, size_t i, struct err *err)
 {
     struct batch one = {.pass = all->pass, .items = &all->items[i], .count = 1};
-    struct stream_options options = {0};
-    if (run_stream(&one, &options, err) != 0)
+    one.items->left = false;
+    if (all->count > 1 && run_alone(&one, err) != 0)
         return -1;
     if (one.items->fate == STREAM_REFUSED && has_keywords(one.items)) {
-        options.bare = true;
-        if (run_stream(&one, &options, err) != 0)
+        one.options.bare = true;
+        if (run_alone(&one, err) != 0)
             return -1;
     }
-    if (refuse_withheld(&one, err) != 0 || commit_fates(&one, options.bare, err) != 0)
+    if (refuse_withheld(&one, err) != 0 || commit_fates(&one, one.options.bare, err) != 0)
         return -1;
     return settle_stored(&one, err);
 }
 
-static bool was_any_refused(const struct batch *batch)
+/* To be tried by themselves: what was refused, or stood behind the one over which a MULTIAPPEND was refused in the middle.
+ * Their intents stay open. A message that went alone and had no keywords was tried already. */
+static size_t mark_left(struct batch *batch)
 {
+    bool any_refused = false;
+    size_t left = 0;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->items[i].fate == STREAM_REFUSED)
-            return true;
-    return false;
+        any_refused |= batch->items[i].fate == STREAM_REFUSED;
+    if (!any_refused || (batch->count == 1 && !has_keywords(batch->items)))
+        return 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct stream_item *item = &batch->items[i];
+        item->left = item->fate == STREAM_REFUSED ||
+                     (batch->options.multi && item->fate == STREAM_NOT_SENT && !item->recorded);
+        left += item->left;
+    }
+    return left;
 }
 
-/* To be tried by itself: refused, or behind the one over which a MULTIAPPEND was refused in the middle. */
-static bool is_left(const struct stream_item *item, bool multi)
+static int record(struct batch *batch, struct err *err)
 {
-    return item->fate == STREAM_REFUSED || (multi && item->fate == STREAM_NOT_SENT);
+    size_t left = mark_left(batch);
+    if (left == 0 && refuse_withheld(batch, err) != 0)
+        return -1;
+    if (commit_fates(batch, false, err) != 0 || settle_stored(batch, err) != 0)
+        return -1;
+    for (size_t i = 0; i < batch->count && left > 0; i++)
+        if (batch->items[i].left && send_one(batch, i, err) != 0)
+            return -1;
+    return 0;
 }
 
-/* Those left stay for send_one(): their intents are still open. */
-static int commit_others(struct batch *batch, bool multi, struct err *err)
-{
-    struct batch others = {.pass = batch->pass};
-    int result;
-    others.items = mem_grow(NULL, batch->count, sizeof(*others.items));
-    for (size_t i = 0; i < batch->count; i++)
-        if (!is_left(&batch->items[i], multi))
-            others.items[others.count++] = batch->items[i];
-    result = others.count ? commit_fates(&others, false, err) : 0;
-    if (result == 0 && others.count)
-        result = settle_stored(&others, err);
-    free(others.items);
-    return result;
-}
+/* ---- two batches ---- */
 
-static int send_batch(struct batch *batch, struct err *err)
+static int launch(struct batch *batch, struct stream *before, struct err *err)
 {
     const struct target *target = batch->pass->turn->target;
     /* Where each message waits for its "+" anyway, several in one command would win nothing. */
-    struct stream_options options = {.multi = target_has(target, IMAP_CAP_MULTIAPPEND) &&
-                                              target_has(target, IMAP_CAP_LITERAL_PLUS)};
+    batch->options =
+        (struct stream_options){.multi = batch->count > 1 && target_has(target, IMAP_CAP_MULTIAPPEND) &&
+                                         target_has(target, IMAP_CAP_LITERAL_PLUS)};
     if (commit_intents(batch, err) != 0)
         return -1;
-    if (batch->count == 1)
-        return send_one(batch, 0, err);
-    if (run_stream(batch, &options, err) != 0)
-        return -1;
-    if (!was_any_refused(batch)) {
-        if (refuse_withheld(batch, err) != 0 || commit_fates(batch, false, err) != 0)
-            return -1;
-        return settle_stored(batch, err);
-    }
-    if (commit_others(batch, options.multi, err) != 0)
-        return -1;
-    for (size_t i = 0; i < batch->count; i++)
-        if (is_left(&batch->items[i], options.multi) && send_one(batch, i, err) != 0)
-            return -1;
+    batch->stream = stream_begin(batch->pass, batch->items, batch->count, batch->options, before);
     return 0;
+}
+
+static bool went_well(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].fate != STREAM_STORED || batch->items[i].target_uid == 0)
+            return false;
+    return true;
+}
+
+/* What has a known fate and UID, ahead of its turn: looking for the others must not take it for a stranger's. */
+static int record_told(struct batch *batch, struct err *err)
+{
+    int result;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->items[i].left = batch->items[i].fate != STREAM_STORED;
+    result = commit_fates(batch, false, err);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->items[i].left = false;
+    return result;
+}
+
+static int land(struct batch *batch, struct err *err)
+{
+    if (!batch->stream)
+        return 0;
+    batch->landed = true;
+    return stream_end(&batch->stream, err);
+}
+
+/* A connection lost with two batches on their way was lost over one message of one of them. */
+static int land_both(struct batch *now, struct batch *next, struct err *err)
+{
+    struct err ignored = {0};
+    if (land(now, err) == 0)
+        return went_well(now) ? 0 : land(next, err);
+    land(next, &ignored);
+    if (!note_losses(now, err))
+        note_losses(next, err);
+    return -1;
+}
+
+static int finish(struct batch *now, struct batch *next, struct err *err)
+{
+    if (land_both(now, next, err) != 0)
+        return -1;
+    if (next->landed && record_told(next, err) != 0)
+        return -1;
+    return record(now, err);
 }
 
 /* ---- all batches ---- */
@@ -411,33 +478,42 @@ static int refuse_untried(struct pass *pass, struct stream_item *item, const cha
     return pass_commit(pass, &commit, err);
 }
 
-/* From `first` on; what is not even tried is passed over here and recorded. Returns the index behind the batch, or -1. */
-static long fill_batch(struct pass *pass, struct stream_item *all, size_t count, size_t first,
-                       struct batch *batch, struct err *err)
+/* What is to be copied, in order. */
+struct queue {
+    struct pass *pass;
+    struct stream_item *items;
+    size_t count, next;
+    bool early; /* may the next batch be begun before the one under way is through? */
+};
+
+/* What is not even tried is passed over here and recorded. An empty batch: nothing is left. */
+static int fill_batch(struct queue *queue, struct batch *batch, struct err *err)
 {
+    const struct pass *pass = queue->pass;
     uint64_t bytes = 0;
-    size_t i = first;
-    bool full = false;
-    *batch = (struct batch){.pass = pass, .items = &all[first]};
-    for (; i < count && !full && batch->count < pass->turn->config->copy.batch_messages; i++) {
-        uint64_t size = all[i].message->size_bytes;
+    *batch = (struct batch){.pass = queue->pass, .items = &queue->items[queue->next]};
+    for (; queue->next < queue->count && batch->count < pass->turn->config->copy.batch_messages;
+         queue->next++) {
+        struct stream_item *item = &queue->items[queue->next];
         struct verdict verdict;
-        if (judge(pass, all[i].message, &verdict, err) != 0)
+        if (batch->alone)
+            break;
+        if (judge(queue->pass, item->message, &verdict, err) != 0)
             return -1;
-        if (batch->count > 0 &&
-            (verdict.words[0] || verdict.alone || bytes + size > pass->turn->config->copy.batch_bytes))
+        if (batch->count > 0 && (verdict.words[0] || verdict.alone ||
+                                 bytes + item->message->size_bytes > pass->turn->config->copy.batch_bytes))
             break;
         if (verdict.words[0]) {
-            if (refuse_untried(pass, &all[i], verdict.words, err) != 0)
+            if (refuse_untried(queue->pass, item, verdict.words, err) != 0)
                 return -1;
-            batch->items = &all[i + 1];
+            batch->items = item + 1;
             continue;
         }
-        bytes += size;
+        bytes += item->message->size_bytes;
         batch->count++;
-        full = verdict.alone;
+        batch->alone = verdict.alone;
     }
-    return (long)i;
+    return 0;
 }
 
 /* Answered, one way or the other. */
@@ -461,21 +537,53 @@ static void say_progress(const struct pass *pass, size_t done, size_t count)
     daemon_tick(pass->turn->tools->daemon, doing);
 }
 
-static int copy_all(struct pass *pass, struct stream_item *items, size_t count, struct err *err)
+/* The next batch, begun already if that may be. */
+static int prepare(struct queue *queue, const struct batch *now, struct batch *next, struct err *err)
 {
-    for (size_t done = 0; done < count;) {
-        struct batch batch;
-        long next = fill_batch(pass, items, count, done, &batch, err);
-        if (next < 0 || (batch.count > 0 && send_batch(&batch, err) != 0) || forget_losses(&batch, err) != 0)
-            return -1;
-        done = (size_t)next;
-        say_progress(pass, done, count);
-        if (done < count && turn_is_over(pass->turn)) {
-            pass->turn->yielded = true;
-            note_missing(pass, count - done);
-            break;
-        }
+    if (fill_batch(queue, next, err) != 0)
+        return -1;
+    if (next->count == 0 || !queue->early || !now->stream || now->alone || next->alone)
+        return 0;
+    return launch(next, now->stream, err);
+}
+
+/* One step: `now` goes to its end, while `next` is prepared. */
+static int copy_batch(struct queue *queue, struct batch *now, struct batch *next, bool *over, struct err *err)
+{
+    if (!now->stream && !now->landed && launch(now, NULL, err) != 0)
+        return -1;
+    if (!*over && prepare(queue, now, next, err) != 0)
+        return -1;
+    if (finish(now, next, err) != 0 || forget_losses(now, err) != 0)
+        return -1;
+    queue->early &= !next->landed;
+    say_progress(queue->pass, queue->next, queue->count);
+    *over |= turn_is_over(queue->pass->turn);
+    return 0;
+}
+
+/* What is on its way goes to its end also when the turn is over, and after an error, which leaves its intents open. */
+static int copy_all(struct queue *queue, struct err *err)
+{
+    struct batch now, next = {0};
+    struct err ignored = {0};
+    bool over = false;
+    size_t left;
+    int result = fill_batch(queue, &now, err);
+    while (result == 0 && now.count > 0 && (!over || now.stream || now.landed)) {
+        next = (struct batch){0};
+        result = copy_batch(queue, &now, &next, &over, err);
+        if (result == 0)
+            now = next;
     }
+    if (result != 0) {
+        land(&now, &ignored);
+        land(&next, &ignored);
+        return -1;
+    }
+    left = now.count + queue->count - queue->next;
+    queue->pass->turn->yielded |= left > 0;
+    note_missing(queue->pass, left);
     return 0;
 }
 
@@ -514,12 +622,14 @@ static int collect(struct pass *pass, const struct imap_messages *fresh, bool la
 int copy_messages(struct pass *pass, const struct imap_messages *fresh, struct err *err)
 {
     struct stream_item *items = mem_new((fresh->count + 1) * sizeof(*items));
-    size_t count = 0;
-    int result = collect(pass, fresh, false, items, &count, err);
+    /* Without UIDs told each batch is looked for on the target, which has to have nothing else to do then. */
+    struct queue queue = {
+        .pass = pass, .items = items, .early = target_has(pass->turn->target, IMAP_CAP_UIDPLUS)};
+    int result = collect(pass, fresh, false, items, &queue.count, err);
     if (result == 0)
-        result = collect(pass, fresh, true, items, &count, err);
+        result = collect(pass, fresh, true, items, &queue.count, err);
     if (result == 0)
-        result = copy_all(pass, items, count, err);
+        result = copy_all(&queue, err);
     free(items);
     return result == 0 ? 0 : err_prefix(err, "copy");
 }

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUND_MS = 1000, NO_ITEM = -1 };
+/* PARCEL_MESSAGES: a NO to one of them is a NO to all, and what a MULTIAPPEND holds shows only at its end. */
+enum { ROUND_MS = 1000, NO_ITEM = -1, PARCEL_MESSAGES = 32 };
 
 /* One APPEND command and the items in it, in order. */
 struct parcel {
@@ -28,10 +29,11 @@ struct request {
 };
 
 struct stream {
+    struct stream *ahead, *behind; /* others on their way, or NULL */
     struct pass *pass;
     struct stream_item *items;
     size_t count;
-    const struct stream_options *options;
+    struct stream_options options;
     struct request *requests;
     struct parcel *parcels;
     size_t parcel_count;
@@ -64,7 +66,7 @@ static struct parcel *open_parcel(struct stream *stream)
     if (parcel && !parcel->ended)
         return parcel;
     parcel = &stream->parcels[stream->parcel_count];
-    *parcel = (struct parcel){.items = mem_grow(NULL, stream->count, sizeof(*parcel->items))};
+    *parcel = (struct parcel){.items = mem_grow(NULL, PARCEL_MESSAGES, sizeof(*parcel->items))};
     parcel->append =
         target_append_begin(stream->pass->turn->target, stream->pass->folder->target_name, &stream->err);
     if (!parcel->append) {
@@ -93,7 +95,7 @@ static int add_to_parcel(struct stream *stream, size_t item, uint64_t size_bytes
     struct imap_flags flags = {.system = message->flags.system};
     struct parcel *parcel = open_parcel(stream);
     struct err err = {0};
-    if (!parcel || imap_append_message(parcel->append, stream->options->bare ? &flags : &message->flags,
+    if (!parcel || imap_append_message(parcel->append, stream->options.bare ? &flags : &message->flags,
                                        message->date.text, size_bytes, &err) != 0)
         return -1;
     parcel->items[parcel->count++] = item;
@@ -119,9 +121,19 @@ static bool was_sent(const struct stream *stream, size_t item)
     return false;
 }
 
+static void end_open_parcel(struct stream *stream)
+{
+    if (stream && stream->parcel_count > 0 && !stream->failed)
+        end_parcel(stream, &stream->parcels[stream->parcel_count - 1]);
+}
+
+/* Bodies come one after the other, but not always in the order in which they were asked for, and Dovecot's tagged answers
+ * may come behind the next body: an APPEND that waited for more would keep this one waiting. */
 static void on_body_begin(void *context, uint32_t uid, uint64_t size_bytes)
 {
     struct stream *stream = ((struct request *)context)->stream;
+    end_open_parcel(stream->ahead);
+    end_open_parcel(stream->behind);
     stream->current = item_of(stream, uid);
     stream->swallow =
         stream->failed || stream->current == NO_ITEM || was_sent(stream, (size_t)stream->current);
@@ -152,10 +164,11 @@ static size_t on_body_bytes(void *context, const char *bytes, size_t len)
 static void on_body_end(void *context)
 {
     struct stream *stream = ((struct request *)context)->stream;
+    struct parcel *parcel = stream->parcel_count ? &stream->parcels[stream->parcel_count - 1] : NULL;
     if (!stream->swallow) {
         digest_end(stream->digest, &stream->items[stream->current].pair);
-        if (!stream->options->multi)
-            end_parcel(stream, &stream->parcels[stream->parcel_count - 1]);
+        if (!stream->options.multi || parcel->count == PARCEL_MESSAGES)
+            end_parcel(stream, parcel);
     }
     stream->current = NO_ITEM;
 }
@@ -168,14 +181,16 @@ static void on_answer(void *context, int result, const char *code, const struct 
     (void)code;
     stream->answered++;
     request->answered = err == NULL || err->scope <= ERR_FOLDER;
-    if (result == 0)
-        return;
-    if (err->scope > ERR_FOLDER || was_sent(stream, request->item)) {
+    if (result != 0 && (err->scope > ERR_FOLDER || was_sent(stream, request->item))) {
         fail(stream, err);
         return;
     }
-    stream->items[request->item].fate = STREAM_REFUSED;
-    stream->items[request->item].refusal = *err;
+    if (result != 0) {
+        stream->items[request->item].fate = STREAM_REFUSED;
+        stream->items[request->item].refusal = *err;
+    }
+    if (stream->answered == stream->count)
+        end_open_parcel(stream);
 }
 
 /* ---- the loop ---- */
@@ -232,18 +247,27 @@ static bool may_go_on(const struct stream *stream)
            imap_append_room(stream->parcels[stream->parcel_count - 1].append) > 0;
 }
 
-static void read_bodies(struct stream *stream)
+/* Of all that are on their way, one at most is paused. */
+static void resume(struct stream *stream)
 {
-    while (stream->answered < stream->count && !is_source_dead(stream) && !is_target_dead(stream)) {
-        if (stream->paused && may_go_on(stream)) {
+    for (; stream; stream = stream->behind)
+        while (stream->paused && may_go_on(stream)) {
             stream->paused = false;
             imap_session_resume(stream->pass->turn->source);
-            if (stream->paused)
-                continue;
         }
-        if (!run_once(stream))
+}
+
+static bool serve_once(struct stream *stream)
+{
+    resume(stream);
+    return run_once(stream);
+}
+
+static void read_bodies(struct stream *stream)
+{
+    while (stream->answered < stream->count && !is_source_dead(stream) && !is_target_dead(stream))
+        if (!serve_once(stream))
             return;
-    }
 }
 
 static void await_answers(struct stream *stream)
@@ -251,7 +275,7 @@ static void await_answers(struct stream *stream)
     for (size_t p = 0; p < stream->parcel_count; p++)
         while (imap_append_outcome(stream->parcels[p].append, NULL) == IMAP_APPEND_RUNNING &&
                !is_target_dead(stream))
-            if (!run_once(stream))
+            if (!serve_once(stream))
                 return;
 }
 
@@ -346,7 +370,7 @@ static void cut_sides(struct stream *stream)
         access_session_cut(stream->pass->turn->source_session);
 }
 
-static void stream_fini(struct stream *stream)
+static void stream_free(struct stream *stream)
 {
     for (size_t p = 0; p < stream->parcel_count; p++) {
         imap_append_free(stream->parcels[p].append);
@@ -355,12 +379,15 @@ static void stream_fini(struct stream *stream)
     free(stream->parcels);
     free(stream->requests);
     digest_free(stream->digest);
+    if (stream->behind)
+        stream->behind->ahead = NULL;
+    if (stream->ahead)
+        stream->ahead->behind = NULL;
+    free(stream);
 }
 
-static int end_stream(struct stream *stream, struct err *err)
+static int take_outcomes(struct stream *stream, struct err *err)
 {
-    if (!stream->failed && stream->options->multi && stream->parcel_count > 0)
-        end_parcel(stream, &stream->parcels[0]);
     if (!stream->failed)
         await_answers(stream);
     if (stream->failed) {
@@ -375,22 +402,35 @@ static int end_stream(struct stream *stream, struct err *err)
     return 0;
 }
 
-int stream_run(struct pass *pass, struct stream_item *items, size_t count,
-               const struct stream_options *options, struct err *err)
+struct stream *stream_begin(struct pass *pass, struct stream_item *items, size_t count,
+                            struct stream_options options, struct stream *before)
 {
-    struct stream stream = {
-        .pass = pass, .items = items, .count = count, .options = options, .current = NO_ITEM};
-    int result;
+    struct stream *stream = mem_new(sizeof(*stream));
+    *stream = (struct stream){.pass = pass,
+                              .ahead = before,
+                              .items = items,
+                              .count = count,
+                              .options = options,
+                              .current = NO_ITEM};
+    if (before)
+        before->behind = stream;
     for (size_t i = 0; i < count; i++) {
         items[i].fate = STREAM_NOT_SENT;
         items[i].suspect = ERR_SIDE_US;
     }
-    stream.parcels = mem_new((count + 1) * sizeof(*stream.parcels));
-    stream.requests = mem_new((count + 1) * sizeof(*stream.requests));
-    stream.digest = digest_new();
-    send_fetches(&stream);
-    read_bodies(&stream);
-    result = end_stream(&stream, err);
-    stream_fini(&stream);
+    stream->parcels = mem_new((count + 1) * sizeof(*stream->parcels));
+    stream->requests = mem_new((count + 1) * sizeof(*stream->requests));
+    stream->digest = digest_new();
+    send_fetches(stream);
+    return stream;
+}
+
+int stream_end(struct stream **stream, struct err *err)
+{
+    int result;
+    read_bodies(*stream);
+    result = take_outcomes(*stream, err);
+    stream_free(*stream);
+    *stream = NULL;
     return result;
 }

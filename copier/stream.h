@@ -1,6 +1,7 @@
 /*
  * One batch on its way: FETCHes pipelined on production, each body streamed into APPEND on the target, both sockets
- * served at once, memory bounded. Decides nothing: copy.c says what goes and what an outcome means.
+ * served at once, memory bounded. The next batch may be begun before this one is through, so that neither side waits for
+ * the other's answers. Decides nothing: copy.c says what goes and what an outcome means.
  */
 #ifndef MIRROR_COPIER_STREAM_H
 #define MIRROR_COPIER_STREAM_H
@@ -17,7 +18,8 @@ struct stream_item {
     const struct imap_message *message;
     size_t row; /* index of its row, or (size_t)PASS_NO_ROW */
     uint64_t intent_id;
-    /* filled by stream_run() */
+    bool recorded, left; /* copy.c's own */
+    /* filled here */
     enum stream_fate fate;
     uint32_t target_uid;
     struct digest_pair pair; /* STORED */
@@ -26,13 +28,18 @@ struct stream_item {
 };
 
 struct stream_options {
-    bool multi; /* all in one MULTIAPPEND */
+    bool multi; /* many in one MULTIAPPEND */
     bool bare;  /* without keywords: the target refused the message with them */
 };
 
-/* 0: every item has its fate. -1: a side failed; an APPEND may be under way, its intents stay open. If production failed
+struct stream;
+
+/* Asks production for the bodies; nothing waits. `before`: the stream that is on its way already, or NULL; it has to be
+ * ended first. `items` live until the end. */
+struct stream *stream_begin(struct pass *pass, struct stream_item *items, size_t count,
+                            struct stream_options options, struct stream *before);
+/* Takes the stream. 0: every item has its fate. -1: a side failed; an APPEND may be under way, its intents stay open. If production failed
  * in mid-literal, the target's connection was cut: nothing is padded. */
-int stream_run(struct pass *pass, struct stream_item *items, size_t count,
-               const struct stream_options *options, struct err *err);
+int stream_end(struct stream **stream, struct err *err);
 
 #endif

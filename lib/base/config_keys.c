@@ -431,7 +431,7 @@ static const struct config_key keys[] = {
     {.path = "copy.batch_messages",
      .type = CONFIG_KEY_INTEGER,
      AT(config, copy.batch_messages),
-     .fallback = "32",
+     .fallback = "250",
      .min = 1,
      .max = 1000,
      .help = "messages that are copied and recorded in one go"},

@@ -13,8 +13,9 @@
 #include <string.h>
 #include <strings.h>
 
-/* So many unanswered commands at most: some servers read no further while they answer, and count lines. */
-enum { MAX_IN_FLIGHT = 100, WORD_BYTES = 24 };
+/* So many unanswered commands at most: some servers read no further while they answer. Their lines fit the buffers in
+ * between, and over a long way that many small messages come with each round trip. */
+enum { MAX_IN_FLIGHT = 500, WORD_BYTES = 24 };
 
 enum kind {
     PLAIN,
@@ -288,9 +289,18 @@ int imap_pipeline_take(struct imap_pipeline *pipeline, const struct imap_respons
     }
 }
 
+/* A server may say OK to a FETCH only behind the next one's body (Dovecot, whose answers wait for one sync of all). */
+static struct imap_command *asker(const struct imap_pipeline *pipeline, uint32_t uid)
+{
+    struct imap_command *command = pipeline->first;
+    while (command && command->sent && !(wants_body(command) && command->only_uid == uid))
+        command = command->next;
+    return uid != 0 && command && command->sent ? command : oldest(pipeline, wants_body);
+}
+
 int imap_pipeline_body_begin(struct imap_pipeline *pipeline, uint32_t uid, uint64_t size_bytes)
 {
-    struct imap_command *command = oldest(pipeline, wants_body);
+    struct imap_command *command = asker(pipeline, uid);
     pipeline->streaming = command;
     if (!command)
         return 0;
