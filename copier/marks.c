@@ -410,26 +410,43 @@ static void add_unread(struct pass *pass)
             imap_uids_add(&pass->touched, pass->rows[i].target_uid);
 }
 
+/* Two kinds of rows: those of which something is other than we wrote it, and those that are just as they should be. */
+struct read_rows {
+    struct pass_rows changed, as_sent;
+};
+
+static void take_read(struct pass *pass, struct store_message *row, const struct target_message *message,
+                      bool appended, struct read_rows *rows)
+{
+    bool altered = row->altered, first = !row->has_target_size;
+    bool stored = note_stored(row, message);
+    bool flags = appended ? note_appended(row, &message->flags) : note_refused(row, &message->flags);
+    if (stored && !flags && first && row->altered == altered && row->target_size == row->size_bytes)
+        pass_rows_add(&rows->as_sent, (size_t)(row - pass->rows));
+    else if (stored || flags)
+        pass_rows_add(&rows->changed, (size_t)(row - pass->rows));
+}
+
 static int record_read_back(struct pass *pass, const struct target_messages *messages, bool appended,
                             struct err *err)
 {
     struct pass_index index;
-    struct pass_rows rows = {0};
+    struct read_rows rows = {0};
+    struct pass_commit as_sent = {.as_sent = true};
     int result;
     pass_index_rows(pass, STORE_TARGET, &index);
     for (size_t i = 0; i < messages->count; i++) {
         struct store_message *row = pass_index_find(pass, &index, messages->items[i].uid);
-        bool changed;
-        if (!row)
-            continue;
-        changed = note_stored(row, &messages->items[i]);
-        changed |= appended ? note_appended(row, &messages->items[i].flags)
-                            : note_refused(row, &messages->items[i].flags);
-        if (changed)
-            pass_rows_add(&rows, (size_t)(row - pass->rows));
+        if (row)
+            take_read(pass, row, &messages->items[i], appended, &rows);
     }
-    result = commit_rows(pass, &rows, err);
-    pass_rows_fini(&rows);
+    as_sent.rows = rows.as_sent.items;
+    as_sent.row_count = rows.as_sent.count;
+    result = pass_commit(pass, &as_sent, err);
+    if (result == 0)
+        result = commit_rows(pass, &rows.changed, err);
+    pass_rows_fini(&rows.changed);
+    pass_rows_fini(&rows.as_sent);
     pass_index_fini(&index);
     return result;
 }

@@ -81,6 +81,7 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
     struct turn *turn = pass->turn;
     struct store_change change = {.folder_id = pass->folder->folder_id,
                                   .message_count = commit->row_count,
+                                  .as_sent = commit->as_sent,
                                   .intents_gone = commit->intents_gone,
                                   .intents_gone_count = commit->intents_gone_count,
                                   .intents_ghost = commit->intents_ghost,
@@ -97,8 +98,12 @@ int pass_commit(struct pass *pass, const struct pass_commit *commit, struct err 
         change.messages[i] = pass->rows[commit->rows[i]];
     result = CRASH_AFTER(ROWS_COMMITTED,
                          store_folder_commit(turn->tools->store, &turn->claim->lease, &change, err));
-    for (size_t i = 0; i < commit->row_count && result == 0; i++)
-        pass->rows[commit->rows[i]].message_id = change.messages[i].message_id;
+    for (size_t i = 0; i < commit->row_count && result == 0; i++) {
+        struct store_message *row = &pass->rows[commit->rows[i]];
+        row->message_id = change.messages[i].message_id;
+        row->recorded_source_uid = row->source_uid;
+        row->recorded_target_uid = row->target_uid;
+    }
     if (result == 0) {
         turn->copied_told = turn->copied;
         turn->commits++;

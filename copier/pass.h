@@ -69,6 +69,7 @@ void pass_index_fini(struct pass_index *index);
 struct pass_commit {
     const size_t *rows;
     size_t row_count;
+    bool as_sent; /* of the rows nothing changed but that the target tells the size that was sent */
     const uint64_t *intents_gone;
     size_t intents_gone_count;
     const uint64_t *intents_ghost;

@@ -39,9 +39,10 @@ enum store_removal { STORE_REMOVAL_NONE, STORE_REMOVAL_ON_HOLD, STORE_REMOVAL_KE
 enum store_message_state { STORE_MESSAGE_MIRRORED, STORE_MESSAGE_REFUSED, STORE_MESSAGE_LOST };
 
 struct store_message {
-    uint64_t message_id; /* 0: new */
-    uint32_t source_uid; /* 0: NULL */
-    uint32_t target_uid; /* 0: NULL */
+    uint64_t message_id;                               /* 0: new */
+    uint32_t source_uid;                               /* 0: NULL */
+    uint32_t target_uid;                               /* 0: NULL */
+    uint32_t recorded_source_uid, recorded_target_uid; /* as read or committed last */
     enum store_message_state state;
     bool altered;
     bool source_gone;           /* written false, it ends whatever was decided about its removal */
@@ -124,6 +125,7 @@ struct store_change {
     uint64_t folder_id;
     struct store_message *messages; /* message_id filled for new ones */
     size_t message_count;
+    bool as_sent; /* the messages are recorded; new is only that the target tells the size that was sent */
     const uint64_t *intents_gone;
     size_t intents_gone_count;
     const uint64_t *intents_ghost;

@@ -65,31 +65,66 @@ struct noting {
     size_t count;
 };
 
-static int insert(struct store *store, const struct store_lease *lease, struct store_intent *intent,
+enum { VALUES_COUNT = 10 };
+#define INSERT_OF(rows)                                                                                      \
+    "INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, "             \
+    "header_sha256, flags, target_uidvalidity, target_uidnext, lease_epoch, created_at) VALUES " rows
+#define INSERT_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))"
+
+static void bind_values(const struct store_intent *intent, const struct store_lease *lease,
+                        struct store_param params[VALUES_COUNT])
+{
+    const struct store_param values[VALUES_COUNT] = {
+        bind_u64(intent->folder_id),
+        bind_u64(intent->source_uidvalidity),
+        bind_u64(intent->source_uid),
+        bind_i64(intent->internal_date),
+        bind_u64(intent->size_bytes),
+        bind_bytes(intent->header_sha256, DIGEST_BYTES),
+        bind_text(intent->flags ? intent->flags : ""),
+        bind_u64(intent->target_uidvalidity),
+        bind_u64(intent->target_uidnext),
+        bind_u64(lease->epoch),
+    };
+    memcpy(params, values, sizeof(values));
+}
+
+/* STORE_MANY, or one. */
+static int insert(struct store *store, const struct noting *noting, size_t first, size_t count,
                   struct err *err)
 {
-    if (STORE_EXEC(
-            store, err,
-            "INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, "
-            "header_sha256, flags, target_uidvalidity, target_uidnext, lease_epoch, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))",
-            bind_u64(intent->folder_id), bind_u64(intent->source_uidvalidity), bind_u64(intent->source_uid),
-            bind_i64(intent->internal_date), bind_u64(intent->size_bytes),
-            bind_bytes(intent->header_sha256, DIGEST_BYTES), bind_text(intent->flags ? intent->flags : ""),
-            bind_u64(intent->target_uidvalidity), bind_u64(intent->target_uidnext),
-            bind_u64(lease->epoch)) < 0)
-        return err_prefix(err, "intent for UID %u", intent->source_uid);
-    intent->intent_id = store_query_insert_id(store);
+    struct store_param params[STORE_MANY * VALUES_COUNT + 1] = {0};
+    for (size_t i = 0; i < count; i++)
+        bind_values(&noting->intents[first + i], noting->lease, &params[i * VALUES_COUNT]);
+    if (store_query_exec(store, count == 1 ? INSERT_OF(INSERT_ROW) : INSERT_OF(STORE_TIMES_16(INSERT_ROW)),
+                         params, err) < 0)
+        return err_prefix(err, "intent for UID %u", noting->intents[first].source_uid);
     return 0;
+}
+
+/* As with messages: they ascend in the order of insertion. */
+static int read_ids(struct store *store, const struct noting *noting, uint64_t first_id, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err, "SELECT intent_id FROM intent WHERE folder_id = ? AND intent_id >= ? ORDER BY intent_id",
+        bind_u64(noting->intents[0].folder_id), bind_u64(first_id));
+    for (size_t i = 0; query && i < noting->count && store_query_next(query); i++)
+        noting->intents[i].intent_id = store_query_u64(query);
+    return store_query_end(query, err);
 }
 
 static int add_body(struct store *store, void *context, struct err *err)
 {
     const struct noting *noting = context;
-    for (size_t i = 0; i < noting->count; i++)
-        if (insert(store, noting->lease, &noting->intents[i], err))
+    uint64_t first_id = 0;
+    for (size_t i = 0, count; i < noting->count; i += count) {
+        count = noting->count - i < STORE_MANY ? 1 : STORE_MANY;
+        if (insert(store, noting, i, count, err))
             return -1;
-    return 0;
+        if (first_id == 0)
+            first_id = store_query_insert_id(store);
+    }
+    return read_ids(store, noting, first_id, err);
 }
 
 int store_intent_add(struct store *store, const struct store_lease *lease, struct store_intent *intents,
@@ -99,12 +134,20 @@ int store_intent_add(struct store *store, const struct store_lease *lease, struc
     return count == 0 ? 0 : store_tx_fenced(store, lease, add_body, &noting, err);
 }
 
-static int drop(struct store *store, uint64_t intent_id, uint64_t folder_id, struct err *err)
+#define DROP_OF(ids) "DELETE FROM intent WHERE folder_id = ? AND intent_id IN (" ids ")"
+
+static int drop_all(struct store *store, const struct store_change *change, struct err *err)
 {
-    return STORE_EXEC(store, err, "DELETE FROM intent WHERE intent_id = ? AND folder_id = ?",
-                      bind_u64(intent_id), bind_u64(folder_id)) < 0
-               ? -1
-               : 0;
+    for (size_t i = 0, count; i < change->intents_gone_count; i += count) {
+        struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
+        count = change->intents_gone_count - i < STORE_MANY ? 1 : STORE_MANY;
+        for (size_t k = 0; k < count; k++)
+            params[k + 1] = bind_u64(change->intents_gone[i + k]);
+        if (store_query_exec(store, count == 1 ? DROP_OF("?") : DROP_OF(STORE_TIMES_16("?")), params, err) <
+            0)
+            return -1;
+    }
+    return 0;
 }
 
 /* One that is a ghost already keeps its time. */
@@ -123,9 +166,8 @@ static int make_ghost(struct store *store, uint64_t intent_id, const struct stor
 
 int store_intent_settle(struct store *store, const struct store_change *change, struct err *err)
 {
-    for (size_t i = 0; i < change->intents_gone_count; i++)
-        if (drop(store, change->intents_gone[i], change->folder_id, err))
-            return -1;
+    if (drop_all(store, change, err))
+        return -1;
     for (size_t i = 0; i < change->intents_ghost_count; i++)
         if (make_ghost(store, change->intents_ghost[i], change, err))
             return -1;

@@ -58,6 +58,8 @@ static void read_message(struct store_query *query, struct store_message *messag
     *message = (struct store_message){.message_id = store_query_u64(query)};
     message->source_uid = store_query_u32(query);
     message->target_uid = store_query_u32(query);
+    message->recorded_source_uid = message->source_uid;
+    message->recorded_target_uid = message->target_uid;
     message->state = state_of(store_query_text(query));
     message->altered = store_query_bool(query);
     message->source_gone = store_query_bool(query);
@@ -127,7 +129,7 @@ static struct store_param bind_retry_us(const struct store_message *message,
     return bind_u64_if(message->state == STORE_MESSAGE_REFUSED, (uint64_t)(change->retry_seconds * 1e6));
 }
 
-enum { VALUES_COUNT = 21 };
+enum { VALUES_COUNT = 21, ROW_COUNT = VALUES_COUNT + 1 };
 
 /* The columns that both INSERT and UPDATE name first, in their order. */
 static void bind_values(const struct store_message *m, const struct store_change *change,
@@ -159,25 +161,42 @@ static void bind_values(const struct store_message *m, const struct store_change
     memcpy(params, values, sizeof(values));
 }
 
-static int insert(struct store *store, const struct store_message *message, const struct store_change *change,
-                  uint64_t *id_out, struct err *err)
+#define INSERT_OF(rows)                                                                                      \
+    "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "               \
+    "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, verified_seq, "                   \
+    "bytes_differ, flags_written, flags_refused, times_lost, fail_count, next_try_at, error, "               \
+    "source_gone_at, mirrored_at, folder_id) VALUES " rows
+#define INSERT_ROW                                                                                           \
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, "     \
+    "IF(?, UTC_TIMESTAMP(6), NULL), IF(?, UTC_TIMESTAMP(6), NULL), ?)"
+
+/* New ones, STORE_MANY or one. */
+static int insert(struct store *store, const struct store_change *change, size_t first, size_t count,
+                  struct err *err)
 {
-    struct store_param params[VALUES_COUNT + 2] = {0};
-    bind_values(message, change, params);
-    params[VALUES_COUNT] = bind_u64(change->folder_id);
-    if (store_query_exec(
-            store,
-            "INSERT INTO message (source_uid, target_uid, state, altered, internal_date, size_bytes, "
-            "raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, verified_seq, "
-            "bytes_differ, flags_written, flags_refused, times_lost, fail_count, next_try_at, error, "
-            "source_gone_at, mirrored_at, "
-            "folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, IF(?, UTC_TIMESTAMP(6), NULL), "
-            "IF(?, UTC_TIMESTAMP(6), NULL), ?)",
-            params, err) < 0)
-        return err_prefix(err, "message UID %u", message->source_uid);
-    *id_out = store_query_insert_id(store);
+    struct store_param params[STORE_MANY * ROW_COUNT + 1] = {0};
+    for (size_t i = 0; i < count; i++) {
+        bind_values(&change->messages[first + i], change, &params[i * ROW_COUNT]);
+        params[i * ROW_COUNT + VALUES_COUNT] = bind_u64(change->folder_id);
+    }
+    if (store_query_exec(store, count == 1 ? INSERT_OF(INSERT_ROW) : INSERT_OF(STORE_TIMES_16(INSERT_ROW)),
+                         params, err) < 0)
+        return err_prefix(err, "message UID %u", change->messages[first].source_uid);
     return 0;
+}
+
+/* Ids ascend in the order of insertion, in steps that a cluster chooses; only the lease's owner adds to this folder. */
+static int read_new_ids(struct store *store, const struct store_change *change, uint64_t first_id,
+                        uint64_t *new_ids, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT message_id FROM message WHERE folder_id = ? AND message_id >= ? ORDER BY message_id",
+        bind_u64(change->folder_id), bind_u64(first_id));
+    for (size_t i = 0; query && i < change->message_count; i++)
+        if (change->messages[i].message_id == 0 && store_query_next(query))
+            new_ids[i] = store_query_u64(query);
+    return store_query_end(query, err);
 }
 
 static int update(struct store *store, const struct store_message *message, const struct store_change *change,
@@ -204,10 +223,13 @@ static int update(struct store *store, const struct store_message *message, cons
     return 0;
 }
 
-/* A row whose UIDs stay as they are is not written by this. */
+/* For others of the same batch that take these UIDs over. */
 static int clear_uids(struct store *store, const struct store_message *message, uint64_t folder_id,
                       struct err *err)
 {
+    if (message->message_id == 0 || (message->source_uid == message->recorded_source_uid &&
+                                     message->target_uid == message->recorded_target_uid))
+        return 0;
     return STORE_EXEC(
                store, err,
                "UPDATE message SET source_uid = IF(source_uid <=> ?, source_uid, NULL), "
@@ -230,18 +252,56 @@ static int leave_plan(struct store *store, const struct store_message *message, 
                : 0;
 }
 
-int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
-                        struct err *err)
+/* How many from `first` on may go into one INSERT: STORE_MANY, or one. */
+static size_t count_new(const struct store_change *change, size_t first)
 {
-    for (size_t i = 0; i < change->message_count; i++)
-        if (change->messages[i].message_id && clear_uids(store, &change->messages[i], change->folder_id, err))
-            return -1;
-    for (size_t i = 0; i < change->message_count; i++) {
-        const struct store_message *message = &change->messages[i];
-        if (leave_plan(store, message, err) ||
-            (message->message_id ? update(store, message, change, err)
-                                 : insert(store, message, change, &new_ids[i], err)))
+    size_t count = 0;
+    while (first + count < change->message_count && count < STORE_MANY &&
+           change->messages[first + count].message_id == 0)
+        count++;
+    return count == STORE_MANY ? STORE_MANY : 1;
+}
+
+#define AS_SENT(ids)                                                                                         \
+    "UPDATE message SET target_size = size_bytes WHERE folder_id = ? AND message_id IN (" ids ")"
+
+static int write_as_sent(struct store *store, const struct store_change *change, struct err *err)
+{
+    for (size_t i = 0, count; i < change->message_count; i += count) {
+        struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
+        count = change->message_count - i < STORE_MANY ? 1 : STORE_MANY;
+        for (size_t k = 0; k < count; k++)
+            params[k + 1] = bind_u64(change->messages[i + k].message_id);
+        if (store_query_exec(store, count == 1 ? AS_SENT("?") : AS_SENT(STORE_TIMES_16("?")), params, err) <
+            0)
             return -1;
     }
     return 0;
+}
+
+static int write_one(struct store *store, const struct store_change *change, size_t i, struct err *err)
+{
+    if (leave_plan(store, &change->messages[i], err))
+        return -1;
+    return update(store, &change->messages[i], change, err);
+}
+
+int store_message_write(struct store *store, const struct store_change *change, uint64_t *new_ids,
+                        struct err *err)
+{
+    uint64_t first_id = 0;
+    if (change->as_sent)
+        return write_as_sent(store, change, err);
+    for (size_t i = 0; i < change->message_count; i++)
+        if (clear_uids(store, &change->messages[i], change->folder_id, err))
+            return -1;
+    for (size_t i = 0, count; i < change->message_count; i += count) {
+        bool is_new = change->messages[i].message_id == 0;
+        count = is_new ? count_new(change, i) : 1;
+        if (is_new ? insert(store, change, i, count, err) : write_one(store, change, i, err))
+            return -1;
+        if (is_new && first_id == 0)
+            first_id = store_query_insert_id(store);
+    }
+    return first_id ? read_new_ids(store, change, first_id, new_ids, err) : 0;
 }

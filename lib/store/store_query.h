@@ -83,6 +83,11 @@ static inline struct store_param bind_cut(const char *text, size_t max_bytes)
     return bind_bytes(text ? text : "", len < max_bytes ? len : max_bytes);
 }
 
+/* Many rows in one statement: a message costs no round trip to the database of its own. */
+enum { STORE_MANY = 16 };
+#define STORE_TIMES_4(text) text ", " text ", " text ", " text
+#define STORE_TIMES_16(text) STORE_TIMES_4(STORE_TIMES_4(text))
+
 /* params ends with STORE_PARAM_END. Returns how many rows matched (not: were changed), or -1. */
 int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params,
                          struct err *err);

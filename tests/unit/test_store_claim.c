@@ -267,6 +267,9 @@ static void test_seen_while_working_is_not_lost(void **state)
     store_fixture_mailboxes(fixture, 1, "dr");
     store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1, wanted_seq = 2"); /* not its first copy */
     struct store_claim claim = claim_as(fixture, fixture->store, us);
+    finish(fixture, &claim, STORE_TURN_DONE, NULL);
+    assert_int_equal(store_mirror_want(fixture->other, 1, 5, &err), 0);
+    claim = claim_as(fixture, fixture->store, us);
     assert_int_equal(store_mirror_want(fixture->other, 1, 1, &err), 0);
     store_fixture_sql(fixture, "UPDATE mirror SET wanted_at = UTC_TIMESTAMP(6) - INTERVAL 7 SECOND, "
                                "behind_since = UTC_TIMESTAMP(6) - INTERVAL 1 HOUR");
@@ -278,6 +281,21 @@ static void test_seen_while_working_is_not_lost(void **state)
     assert_int_equal(claim.priority, 1);
     finish(fixture, &claim, STORE_TURN_DONE, NULL);
     assert_true(column(fixture, 1, "behind_since IS NULL AND wanted_at IS NULL AND priority = 5") > 0);
+}
+
+/* To a look all of it is new, which asks for no second turn; a person may all the same. */
+static void test_a_first_copy_is_raised_by_nobody_but_a_person(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 2, "dr");
+    for (uint32_t priority = 0; priority < 2; priority++) {
+        struct store_claim claim = claim_as(fixture, fixture->store, us);
+        assert_int_equal(store_mirror_want(fixture->other, claim.lease.mirror_id, priority, &err), 0);
+        finish(fixture, &claim, STORE_TURN_DONE, NULL);
+        assert_int_equal(column(fixture, claim.lease.mirror_id, "wanted_seq > done_seq"), priority == 0);
+        store_fixture_sql(fixture, "UPDATE mirror SET done_seq = wanted_seq WHERE done_seq > 0");
+    }
 }
 
 static void test_verify_only_comes_last(void **state)
@@ -474,6 +492,7 @@ int main(void)
         TEST(test_takeover_is_remembered),
         TEST(test_growing_delay),
         TEST(test_a_folders_error_keeps_nothing_waiting),
+        TEST(test_a_first_copy_is_raised_by_nobody_but_a_person),
         TEST(test_seen_while_working_is_not_lost),
         TEST(test_verify_only_comes_last),
         TEST(test_paused_and_removed_routes),
