@@ -1,5 +1,5 @@
-"""Some minutes of a busy day with something going wrong all the time: voicemail arrives, is heard and filed, greetings
-change, while copiers and the scanner are killed, servers restart, hang and come back, the database dies. At the end both
+"""Some minutes of a busy day with something going wrong all the time: voicemail arrives, is heard, filed and deleted,
+greetings change, while copiers and the scanner are killed, servers restart, hang and come back, the database dies. At the end both
 sides are equal, and nothing that lives long has grown: neither memory, nor descriptors, nor rows that should have gone.
 
 The seed is printed; MIRROR_SEED repeats a run.
@@ -59,9 +59,25 @@ class Day:
             connection.uid("COPY", self.rng.choice(uids), f'"{name}"')
         connection.logout()
 
+    def one_is_deleted(self, mailbox):
+        connection = self.production.imap(mailbox)
+        connection.select("INBOX")
+        uids = connection.uid("SEARCH", "ALL")[1][0].split()
+        if uids:
+            uid = self.rng.choice(uids)
+            connection.uid("STORE", uid, "+FLAGS", "\\Deleted")
+            connection.uid("EXPUNGE", uid)
+        connection.logout()
+
+    def a_folder_is_deleted(self, mailbox):
+        connection = self.production.imap(mailbox)
+        connection.delete(f'"Filed {self.rng.randrange(7)}"')
+        connection.logout()
+
     def goes_on(self):
-        what = self.rng.choice((self.a_voicemail_arrives, self.a_voicemail_arrives, self.one_is_heard,
-                                self.one_is_filed, self.a_greeting_is_recorded))
+        what = self.rng.choice((self.a_voicemail_arrives, self.a_voicemail_arrives, self.one_is_heard, self.one_is_filed,
+                                self.a_greeting_is_recorded, self.one_is_deleted, self.one_is_deleted,
+                                self.a_folder_is_deleted))
         what(self.rng.choice(MAILBOXES))
 
 
@@ -133,7 +149,9 @@ def test_soak(say):
     say(f"seed {seed}")
     rng = random.Random(seed)
     with Dovecot() as production, Dovecot(storage="mdbox", delimiter=".") as target:
-        with Product.between(production, target, copiers=3) as product:
+        # A year's deletions in minutes: no share of them is held.
+        deletions = {"delay_seconds": 2, "mailbox_share": 1, "route_share": 1, "route_mailboxes_share": 1}
+        with Product.between(production, target, copiers=3, deletions=deletions) as product:
             for mailbox in MAILBOXES:
                 product.ctl("mailbox", "add", mailbox).ok()
             day, trouble = Day(production, rng), Trouble(product, production, target, rng)
@@ -152,3 +170,5 @@ def test_soak(say):
                 say(f"{key[0]}: {was_bytes / 1e6:.1f} -> {now_bytes / 1e6:.1f} MB, {was_fds} -> {now_fds} descriptors")
                 assert now_bytes < was_bytes + GROWTH_BYTES and now_fds <= was_fds + GROWTH_FDS, key
             assert product.sql("SELECT COUNT(*) FROM intent WHERE state = 'open'") == [["0"]]
+            assert product.sql("SELECT COUNT(*) FROM message WHERE removal <> 'none' OR source_gone_at IS NOT NULL") == [["0"]]
+            say(f"{product.sql('SELECT COALESCE(SUM(messages), 0) FROM removal')[0][0]} messages removed")
