@@ -29,6 +29,7 @@ struct following {
     bool *proven;
     size_t count;
     uint32_t removed; /* from the folder that is worked on */
+    bool doubted;     /* its recorded UIDs name others */
 };
 
 /* Message ids for one call of the store. */
@@ -90,14 +91,28 @@ static size_t end_of_folder(const struct following *following, size_t first)
 
 /* ---- prove ---- */
 
-/* One without a UID is not there if every message that is there is another's. */
-static int is_nameless_proven(struct following *following, uint64_t folder_id, const struct imap_uids *there,
-                              bool *proven_out, struct err *err)
+static bool has_nameless(const struct following *following, size_t first, size_t end)
 {
-    uint32_t known = 0;
-    int result = store_removal_count_present(following->turn->tools->store, folder_id, &known, err);
-    *proven_out = result == 0 && known == there->count;
-    return result;
+    for (size_t i = first; i < end; i++)
+        if (following->gone[i].source_uid == 0)
+            return true;
+    return false;
+}
+
+/* One without a UID is not there if every message that is there is another's. */
+static int are_nameless_proven(struct following *following, uint64_t folder_id, const struct imap_uids *there,
+                               bool *proven_out, struct err *err)
+{
+    uint32_t *known;
+    size_t count;
+    *proven_out = false;
+    if (store_removal_present(following->turn->tools->store, folder_id, &known, &count, err) != 0)
+        return -1;
+    *proven_out = true;
+    for (size_t i = 0; i < there->count; i++)
+        *proven_out &= imap_uids_has(known, count, there->items[i]) != 0;
+    free(known);
+    return 0;
 }
 
 /* The pass did not see them: their flags are the next turn's. */
@@ -118,7 +133,9 @@ static int judge_listing(struct following *following, size_t first, size_t end, 
 {
     struct ids back;
     bool nameless = false;
-    int result = is_nameless_proven(following, following->gone[first].folder_id, there, &nameless, err);
+    int result = 0;
+    if (has_nameless(following, first, end))
+        result = are_nameless_proven(following, following->gone[first].folder_id, there, &nameless, err);
     ids_init(&back, end - first);
     for (size_t i = first; i < end && result == 0; i++) {
         uint32_t uid = following->gone[i].source_uid;
@@ -335,6 +352,7 @@ static int record_removed(struct following *following, const struct store_gone *
     }
     ids_of(gone, count, &done->strangers, &ids);
     if (result == 0 && ids.count > 0) {
+        following->doubted = true;
         log_warning("other messages have the UIDs of copies to be removed: left alone",
                     LOG_UINT("messages", ids.count));
         result =
@@ -403,7 +421,7 @@ static int renew_marks(struct following *following, struct store_folder *folder,
     if (!find_pair(following, folder->folder_id))
         return 0;
     turn->figures.target_messages -= following->removed;
-    if (!marks->has_target)
+    if (!marks->has_target || following->doubted)
         return 0;
     result = target_folder_status(turn->target, folder->target_name, &now, err);
     if (result == 0 && now.has_exists && now.has_uidnext && now.uidvalidity == marks->target_uidvalidity &&
@@ -455,6 +473,7 @@ static int remove_copies_of(struct following *following, struct store_folder *fo
                                                                folder->folder_id, err)) != 0)
         return -1;
     following->removed = 0;
+    following->doubted = false;
     if (remove_batches(following, folder, gone, count, err) != 0)
         return -1;
     return renew_marks(following, folder, err);

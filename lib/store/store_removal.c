@@ -52,23 +52,10 @@ int store_removal_list(struct store *store, uint64_t mirror_id, struct store_gon
     return -1;
 }
 
-int store_removal_count_present(struct store *store, uint64_t folder_id, uint32_t *count_out, struct err *err)
+static int list_uids(struct store *store, const char *sql, uint64_t folder_id, uint32_t **uids_out,
+                     size_t *count_out, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT COUNT(*) FROM message WHERE folder_id = ? AND "
-                                           "source_gone_at IS NULL AND source_uid IS NOT NULL",
-                                           bind_u64(folder_id));
-    *count_out = query && store_query_next(query) ? store_query_u32(query) : 0;
-    return store_query_end(query, err);
-}
-
-int store_removal_mirrored(struct store *store, uint64_t folder_id, uint32_t **uids_out, size_t *count_out,
-                           struct err *err)
-{
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT target_uid FROM message WHERE folder_id = ? AND target_uid IS NOT NULL ORDER BY target_uid",
-        bind_u64(folder_id));
+    struct store_query *query = STORE_ROWS(store, err, sql, bind_u64(folder_id));
     size_t count = 0;
     *uids_out = mem_grow(NULL, query ? store_query_count(query) + 1 : 1, sizeof(**uids_out));
     while (query && store_query_next(query))
@@ -80,6 +67,24 @@ int store_removal_mirrored(struct store *store, uint64_t folder_id, uint32_t **u
     *uids_out = NULL;
     *count_out = 0;
     return -1;
+}
+
+int store_removal_present(struct store *store, uint64_t folder_id, uint32_t **uids_out, size_t *count_out,
+                          struct err *err)
+{
+    return list_uids(store,
+                     "SELECT source_uid FROM message WHERE folder_id = ? AND source_gone_at IS NULL AND "
+                     "source_uid IS NOT NULL ORDER BY source_uid",
+                     folder_id, uids_out, count_out, err);
+}
+
+int store_removal_mirrored(struct store *store, uint64_t folder_id, uint32_t **uids_out, size_t *count_out,
+                           struct err *err)
+{
+    return list_uids(
+        store,
+        "SELECT target_uid FROM message WHERE folder_id = ? AND target_uid IS NOT NULL ORDER BY target_uid",
+        folder_id, uids_out, count_out, err);
 }
 
 /* ---- the same for each of many rows ---- */

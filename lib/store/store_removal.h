@@ -31,9 +31,9 @@ struct store_gone {
 int store_removal_list(struct store *store, uint64_t mirror_id, struct store_gone **gone_out,
                        size_t *count_out, struct err *err);
 
-/* How many rows of the folder are on production under a known UID. */
-int store_removal_count_present(struct store *store, uint64_t folder_id, uint32_t *count_out,
-                                struct err *err);
+/* Production's UIDs of all rows of the folder that are there, ascending. Free with free(). */
+int store_removal_present(struct store *store, uint64_t folder_id, uint32_t **uids_out, size_t *count_out,
+                          struct err *err);
 
 /* Target UIDs of all rows of the folder, ascending. Free with free(). */
 int store_removal_mirrored(struct store *store, uint64_t folder_id, uint32_t **uids_out, size_t *count_out,
