@@ -223,7 +223,8 @@ static void step_asking(struct access_session *session)
 static int report_login(struct access_session *session, bool probe, bool *stopped_out)
 {
     const struct imap_session *imap = session->imap;
-    bool accepted = imap_session_state(imap) == IMAP_SESSION_READY;
+    /* One that dies over this mailbox just after the login is no site in trouble. */
+    bool accepted = imap_session_is_let_in(imap);
     const struct err *why = accepted ? NULL : imap_session_error(imap);
     struct store_login_result result = {
         .site = session->site,
@@ -232,6 +233,7 @@ static int report_login(struct access_session *session, bool probe, bool *stoppe
         .probe = probe,
         .accepted = accepted,
         .refused = !accepted && imap_session_is_login_refused(imap),
+        .postponed = !accepted && !imap_session_is_login_refused(imap) && why->scope < ERR_SITE,
         .words = why ? why->text : "",
         .server_words = imap_session_server_words(imap),
     };

@@ -35,6 +35,7 @@ void imap_session_enter(struct imap_session *session, enum imap_session_phase ph
         log_debug("session", LOG_STR("site", session->site->name), LOG_STR("mailbox", session->mailbox),
                   LOG_STR("from", names[session->phase]), LOG_STR("to", names[phase]));
     session->phase = phase;
+    session->let_in |= phase >= IMAP_PHASE_CAPABILITY && phase <= IMAP_PHASE_READY;
 }
 
 void imap_session_die(struct imap_session *session, const struct err *err)
@@ -86,6 +87,11 @@ enum imap_session_state imap_session_state(const struct imap_session *session)
 bool imap_session_is_login_refused(const struct imap_session *session)
 {
     return session->refused;
+}
+
+bool imap_session_is_let_in(const struct imap_session *session)
+{
+    return session->let_in;
 }
 
 const struct err *imap_session_error(const struct imap_session *session)

@@ -37,6 +37,8 @@ struct imap_session_params {
 struct imap_session *imap_session_start(const struct imap_session_params *params, struct err *err);
 enum imap_session_state imap_session_state(const struct imap_session *session);
 bool imap_session_is_login_refused(const struct imap_session *session);
+/* Was the login accepted, whatever came after it? */
+bool imap_session_is_let_in(const struct imap_session *session);
 const struct err *imap_session_error(const struct imap_session *session); /* why it is DEAD */
 /* Closes and frees; open commands end with -1 first. Not from a callback. Who wants to leave in order sends LOGOUT and
  * waits for its answer before. */

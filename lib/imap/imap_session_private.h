@@ -40,7 +40,7 @@ struct imap_session {
     enum err_side side;
     enum imap_session_phase phase;
     struct err error; /* in OVER */
-    bool refused;
+    bool refused, let_in;
     bool doomed; /* `error` says why; ends as soon as the answer in hand is taken */
 
     struct imap_connect *connect; /* NULL in OVER */

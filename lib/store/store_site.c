@@ -377,6 +377,8 @@ static int result_body(struct store *store, void *context, struct err *err)
     struct site_row row;
     if (lock_site(store, result->site->name, &row, err))
         return -1;
+    if (result->postponed)
+        return release_gate(store, result, &row, err);
     enum store_gate_result what = result->accepted  ? STORE_GATE_ACCEPTED
                                   : result->refused ? STORE_GATE_REFUSED
                                                     : STORE_GATE_NOT_ASKED;

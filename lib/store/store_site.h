@@ -42,7 +42,9 @@ struct store_login_result {
     const char *mailbox; /* the one that was tried */
     bool probe;          /* the answer was STORE_ADMIT_PROBE */
     bool accepted;
-    bool refused;             /* by the login itself; neither: the server could not be asked */
+    bool refused; /* by the login itself */
+    bool
+        postponed; /* answered, but not now, to this mailbox: proves nothing; none of the three: could not be asked */
     const char *words;        /* the server's words, for people */
     const char *server_words; /* greeting and ID; may be NULL */
 };

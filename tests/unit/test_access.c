@@ -26,7 +26,7 @@
 
 struct imap_session {
     enum imap_session_state state;
-    bool refused, answers_logout;
+    bool refused, let_in, answers_logout;
     char mailbox[65];
     struct imap_handlers logout;
     struct err error;
@@ -38,13 +38,13 @@ static struct {
     size_t answer_count;
     bool store_away;
     const char *refuses; /* mailbox, or "*" */
-    bool down, mute_logout, row_lost, site_stops;
+    bool down, dies, busy, mute_logout, row_lost, site_stops;
     /* what came of it */
     size_t asked, started, released_clean, released_unclean, renewed, freed, cut, met;
     uint64_t versions[8];
     struct {
         char mailbox[65];
-        bool probe, accepted, refused;
+        bool probe, accepted, refused, postponed;
     } results[8];
     size_t result_count;
     struct imap_session *logging_out;
@@ -70,6 +70,7 @@ int store_site_login_result(struct store *store, const struct store_login_result
     str_into(play.results[play.result_count].mailbox, 65, result->mailbox);
     play.results[play.result_count].probe = result->probe;
     play.results[play.result_count].accepted = result->accepted;
+    play.results[play.result_count].postponed = result->postponed;
     play.results[play.result_count++].refused = result->refused;
     *stopped_out = play.site_stops && result->refused;
     return 0;
@@ -135,13 +136,22 @@ enum imap_session_state imap_session_state(const struct imap_session *session)
     if (play.down) {
         mine->state = IMAP_SESSION_DEAD;
         err_set(&mine->error, ERR_SITE, ERR_RETRY_LATER, "site production: connection refused");
+    } else if (play.dies || play.busy) {
+        mine->state = IMAP_SESSION_DEAD;
+        err_set(&mine->error, ERR_MAILBOX, ERR_RETRY_LATER, play.dies ? "nonsense" : "NO [INUSE]");
     } else if (play.refuses != NULL &&
                (strcmp(play.refuses, "*") == 0 || str_equal(play.refuses, mine->mailbox))) {
         mine->state = IMAP_SESSION_DEAD;
         mine->refused = true;
         err_set(&mine->error, ERR_MAILBOX, ERR_RETRY_LATER, "login to %s refused: NO no", mine->mailbox);
     }
+    mine->let_in = !play.down && !play.busy && !mine->refused;
     return mine->state;
+}
+
+bool imap_session_is_let_in(const struct imap_session *session)
+{
+    return session->let_in;
 }
 
 bool imap_session_is_login_refused(const struct imap_session *session)
@@ -427,6 +437,26 @@ static void test_site_down(void **state)
     access_session_free(session);
 }
 
+/* Over its own mailbox, once it let us in; or it lets nobody in there just now. The site is well. */
+static void test_one_mailbox_is_no_site(void **state)
+{
+    struct access_session *session = start(*state);
+
+    answer(STORE_ADMIT_GO);
+    play.dies = true;
+    assert_int_equal(run(session), ACCESS_FAILED);
+    assert_int_equal(access_session_error(session)->scope, ERR_MAILBOX);
+    assert_true(play.results[0].accepted && !play.results[0].postponed);
+    access_session_free(session);
+    play.dies = false;
+    play.busy = true;
+    answer(STORE_ADMIT_GO);
+    session = start(*state);
+    assert_int_equal(run(session), ACCESS_FAILED);
+    assert_true(!play.results[1].accepted && !play.results[1].refused && play.results[1].postponed);
+    access_session_free(session);
+}
+
 static void test_missing_secret(void **state)
 {
     struct access_session *session = start(*state);
@@ -510,6 +540,7 @@ int main(void)
         TEST(test_probe_refused_blames_the_site),
         TEST(test_stopped_site_reads_its_secret_again),
         TEST(test_site_down),
+        TEST(test_one_mailbox_is_no_site),
         TEST(test_missing_secret),
         TEST(test_store_away),
         TEST(test_no_session_free),

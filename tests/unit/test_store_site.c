@@ -302,6 +302,23 @@ static void test_unreachable_site_cools(void **state)
     assert_int_equal(admit(fixture, us, "1002").admission, STORE_ADMIT_GO);
 }
 
+/* "Not now" to one mailbox: neither a proof nor a trouble, and the gate is free again. */
+static void test_postponed(void **state)
+{
+    struct store_fixture *fixture = *state;
+    bool stopped;
+    FIXTURE_OR_SKIP(state);
+    struct store_admission_answer answer = admit(fixture, us, "1001");
+    const struct store_login_result result = {
+        .site = &fixture->sites[0], .owner = us, .mailbox = "1001", .postponed = true, .words = "NO [INUSE]"};
+    assert_int_equal(answer.admission, STORE_ADMIT_GO);
+    assert_int_equal(admit(fixture, them, "1002").admission, STORE_ADMIT_WAIT);
+    ASSERT_OK(store_site_login_result(fixture->store, &result, &stopped, &err));
+    assert_true(site(fixture, "login_state = 'unproven' AND troubles = 0 AND refusals = 0 AND error = ''") >
+                0);
+    assert_int_equal(admit(fixture, them, "1002").admission, STORE_ADMIT_GO);
+}
+
 /* ---- the budget ---- */
 
 static void prove(struct store_fixture *fixture)
@@ -384,6 +401,7 @@ int main(void)
         TEST(test_new_secret_reopens),
         TEST(test_retry_time),
         TEST(test_unreachable_site_cools),
+        TEST(test_postponed),
         TEST(test_sessions_are_counted),
         TEST(test_logins_per_second),
     };
