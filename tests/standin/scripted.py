@@ -20,7 +20,7 @@ from .relay import LITERAL, Relay
 
 DIALOGUES = Path(__file__).resolve().parents[1] / "dialogue"
 HEADINGS = re.compile(r"(?:(\d+|maybe) )?(?:C: (.*)|(connect))$")
-STEPS = re.compile(r"(?:(S|s|slow \d+): ?|(take|wait) )(.*)$|(hang|cut|pass|swallow|again)$")
+STEPS = re.compile(r"(?:(S|s|slow \d+): ?|(take|wait|now) )(.*)$|(hang|cut|pass|swallow|again)$")
 WITH_TEXT = re.compile(r"\{([=#^])(\w+)(?: (\d+))?\}")
 TICK = 0.05  # of what is said slowly
 
@@ -36,6 +36,7 @@ class Exchange:
     pattern: str
     times: int = None
     demanded: bool = True
+    after: str = None  # the name of a moment; before it, the exchange does not count
     written: list = field(default_factory=list)  # [(step, text)] as in the file
     steps: list = field(default_factory=list)  # [(step, bytes)]
     played: int = 0
@@ -51,7 +52,7 @@ class Dialogue:
     def __init__(self, path):
         self.path, self.comments, self.texts = path, [], {}
         self.sections = {None: []}
-        self._section, self._text, self._exchange = self.sections[None], None, None
+        self._section, self._text, self._exchange, self._after = self.sections[None], None, None, None
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if line.startswith("#"):
                 self.comments.append(line[1:].strip())
@@ -75,11 +76,14 @@ class Dialogue:
             self._section = []
             for mailbox in range(int(match[1]), int(match[2] or match[1]) + 1):
                 self.sections[str(mailbox)] = self._section
+        elif match := re.fullmatch(r"after (\w+)|always", line):
+            self._after = match[1]
         elif match := re.fullmatch(r"like (\S+)", line):
             self._take_over(Dialogue(self.path.parent / match[1]))
         elif match := HEADINGS.match(line):
             times = int(match[1]) if match[1] and match[1] != "maybe" else None
-            self._exchange = Exchange(place, match[2] or match[3], times, match[1] != "maybe" and match[2] != "...")
+            self._exchange = Exchange(place, match[2] or match[3], times, match[1] != "maybe" and match[2] != "...",
+                                      self._after)
             self._section.append(self._exchange)
         elif (match := STEPS.match(line)) and self._exchange:
             self._exchange.written.append((match[1] or match[2] or match[4], match[3] or ""))
@@ -126,6 +130,7 @@ class Scripted(Relay):
     def __init__(self, *names, server=None):
         self.dialogues = [Dialogue(DIALOGUES / name) for name in names]
         self.surprises = []
+        self.moments = set()  # (mailbox, name)
         super().__init__(server)
 
     def assert_played(self):
@@ -165,7 +170,7 @@ class Scripted(Relay):
     def _find(self, mailbox, command):
         with self._lock:
             for exchange in self._exchanges(mailbox):
-                if exchange.fits(command):
+                if exchange.fits(command) and (not exchange.after or (mailbox, exchange.after) in self.moments):
                     exchange.played += 1
                     return exchange
         return None
@@ -222,6 +227,8 @@ class Scripted(Relay):
             self._say_slowly(session, data + b"\r\n", int(step.split()[1]))
         elif step == "take":
             return self._take_all(session, session.line) if data == b"all" else session.stream.copy(int(data), None)
+        elif step == "now":
+            self.moments.add((session.mailbox, data.decode()))
         elif step == "wait":
             time.sleep(float(data))
         elif step == "hang":

@@ -70,7 +70,8 @@ class World:
         self.odd_target = Scripted(*of_target, server=self.target)
         self.bad = {name: Scripted(file) for name, (file, _) in SITES.items() if file}
         sites = {"production": site("production", self.production), "dr": site("dr", self.target),
-                 "odd": site("odd", self.odd, **LIMITS), "odd-dr": site("odd-dr", self.odd_target, **LIMITS),
+                 "odd": site("odd", self.odd, answer_seconds=2),
+                 "odd-dr": site("odd-dr", self.odd_target, answer_seconds=2),
                  "down": site("down", self.late, **LIMITS)}
         sites |= {name: site(name, server, **LIMITS) for name, server in self.bad.items()}
         routes = {"dr": ("production", "dr"), "odd": ("odd", "dr"), "odd-dr": ("production", "odd-dr"),
@@ -134,10 +135,13 @@ def wait_mirror(world, mailbox, condition, seconds=60, route=None):
     return world.product.mirror(mailbox, route or route_of(mailbox))
 
 
+def failed_turns(world, mailbox):
+    return re.findall(rf"(?m)^\S+ warn .*turn failed mailbox={mailbox} .*", world.product.log())
+
+
 def failures(world, mailbox):
     """When its turns failed, by the log."""
-    lines = re.findall(rf"(?m)^(\S+)Z warn .*turn failed mailbox={mailbox} ", world.product.log())
-    return [datetime.fromisoformat(stamp).timestamp() for stamp in lines]
+    return [datetime.fromisoformat(line.split("Z ")[0]).timestamp() for line in failed_turns(world, mailbox)]
 
 
 def gaps(times):
@@ -196,7 +200,7 @@ def test_what_a_target_alters_is_told_and_not_copied_again(world):
     assert re.search(r"(?m)^INBOX +1 .*altered", world.product.ctl("why", mailbox).out)
     assert world.product.ctl("verify", "--deep", "--wait", mailbox).exit == 1
     world.product.sync(mailbox, exit=1)
-    assert changes.now() == []
+    assert [change for change in changes.now() if change[0] == mailbox] == []
     # Of the same size, so that only reading it back tells.
     assert "message 2: the bytes differ" in world.product.ctl("why", mailbox).out
     first, second, _ = read_mailbox(world.target.endpoint(), mailbox)[INBOX]
@@ -259,7 +263,7 @@ def test_equal_to_what_was_shown(world, mailbox):
     expected = [1, 3] if mailbox in ("6114", "6115") else [1, 2, 3]
     assert world.uids_there(mailbox) == expected
     assert len(read_mailbox(world.target.endpoint(), mailbox)[INBOX]) == len(expected)
-    assert failures(world, mailbox) == []
+    assert failed_turns(world, mailbox) == []
 
 
 @pytest.mark.parametrize("mailbox", MAILBOX)
@@ -270,7 +274,7 @@ def test_one_mailbox_in_trouble(world, mailbox):
     assert error["side"] == ("target" if mailbox.startswith("62") else "production")
     assert error["text"] in world.product.ctl("why", mailbox).out
     delays = gaps(failures(world, mailbox)[:4])
-    assert delays == sorted(delays) and delays[2] > 2 * delays[0], delays
+    assert delays == sorted(delays) and delays[2] > delays[0] + 3, delays  # 2, 4, 8 s, a quarter more or less
 
 
 @pytest.mark.parametrize("mailbox", CRAWLING)
