@@ -100,6 +100,16 @@ class Crashed(Copied):
         assert status == -signal.SIGKILL, self.copier_log()[-6000:]
         return seen[-1] if len(seen) == kill_at else None
 
+    def is_on_record(self, mailbox, died):
+        """What is on its way to the target was committed before: intents of an APPEND, what an EXPUNGE removes."""
+        of = "FROM mailbox b JOIN mirror m USING (mailbox_id) JOIN folder f USING (mirror_id)"
+        if "APPEND" in died:
+            return self.number(f"SELECT COUNT(*) {of} JOIN intent i USING (folder_id) WHERE b.number = '{mailbox}'")
+        if "EXPUNGE" in died:
+            return self.number(f"""SELECT COUNT(*) {of} JOIN message g USING (folder_id)
+                                   WHERE b.number = '{mailbox}' AND (g.removal = 'begun' OR b.removing)""")
+        return True
+
     def write_seq(self, mailbox):
         return self.number(f"""SELECT COALESCE(SUM(write_seq), 0) FROM mirror m JOIN mailbox b USING (mailbox_id)
                                WHERE b.number = '{mailbox}'""")
@@ -136,6 +146,7 @@ class Killed(Play):
             # Which of two pipelined commands is answered first is not always the same; how many points there are, is.
             assert died, f"{mailbox} came to no point {step}\n{self.world.seen()}\n{self.world.copier_log()[-4000:]}"
             self.kills.append(died)
+            assert self.world.is_on_record(mailbox, died), f"{mailbox} died at {died!r}, and the store knows nothing of it"
             self.world.leases_are_over(mailbox)
             again = not self.world.is_done(mailbox) and self.world.run_killed(
                 mailbox, self.rng.randint(1, len(points)))
