@@ -89,15 +89,13 @@ static void bind_values(const struct store_intent *intent, const struct store_le
     memcpy(params, values, sizeof(values));
 }
 
-/* STORE_MANY, or one. */
 static int insert(struct store *store, const struct noting *noting, size_t first, size_t count,
                   struct err *err)
 {
     struct store_param params[STORE_MANY * VALUES_COUNT + 1] = {0};
     for (size_t i = 0; i < count; i++)
         bind_values(&noting->intents[first + i], noting->lease, &params[i * VALUES_COUNT]);
-    if (store_query_exec(store, count == 1 ? INSERT_OF(INSERT_ROW) : INSERT_OF(STORE_TIMES_16(INSERT_ROW)),
-                         params, err) < 0)
+    if (store_query_exec(store, STORE_TIMES(count, INSERT_OF, INSERT_ROW), params, err) < 0)
         return err_prefix(err, "intent for UID %u", noting->intents[first].source_uid);
     return 0;
 }
@@ -118,7 +116,7 @@ static int add_body(struct store *store, void *context, struct err *err)
     const struct noting *noting = context;
     uint64_t first_id = 0;
     for (size_t i = 0, count; i < noting->count; i += count) {
-        count = noting->count - i < STORE_MANY ? 1 : STORE_MANY;
+        count = store_at_once(noting->count - i);
         if (insert(store, noting, i, count, err))
             return -1;
         if (first_id == 0)
@@ -140,11 +138,10 @@ static int drop_all(struct store *store, const struct store_change *change, stru
 {
     for (size_t i = 0, count; i < change->intents_gone_count; i += count) {
         struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
-        count = change->intents_gone_count - i < STORE_MANY ? 1 : STORE_MANY;
+        count = store_at_once(change->intents_gone_count - i);
         for (size_t k = 0; k < count; k++)
             params[k + 1] = bind_u64(change->intents_gone[i + k]);
-        if (store_query_exec(store, count == 1 ? DROP_OF("?") : DROP_OF(STORE_TIMES_16("?")), params, err) <
-            0)
+        if (store_query_exec(store, STORE_TIMES(count, DROP_OF, "?"), params, err) < 0)
             return -1;
     }
     return 0;

@@ -170,7 +170,6 @@ static void bind_values(const struct store_message *m, const struct store_change
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, "     \
     "IF(?, UTC_TIMESTAMP(6), NULL), IF(?, UTC_TIMESTAMP(6), NULL), ?)"
 
-/* New ones, STORE_MANY or one. */
 static int insert(struct store *store, const struct store_change *change, size_t first, size_t count,
                   struct err *err)
 {
@@ -179,8 +178,7 @@ static int insert(struct store *store, const struct store_change *change, size_t
         bind_values(&change->messages[first + i], change, &params[i * ROW_COUNT]);
         params[i * ROW_COUNT + VALUES_COUNT] = bind_u64(change->folder_id);
     }
-    if (store_query_exec(store, count == 1 ? INSERT_OF(INSERT_ROW) : INSERT_OF(STORE_TIMES_16(INSERT_ROW)),
-                         params, err) < 0)
+    if (store_query_exec(store, STORE_TIMES(count, INSERT_OF, INSERT_ROW), params, err) < 0)
         return err_prefix(err, "message UID %u", change->messages[first].source_uid);
     return 0;
 }
@@ -252,14 +250,14 @@ static int leave_plan(struct store *store, const struct store_message *message, 
                : 0;
 }
 
-/* How many from `first` on may go into one INSERT: STORE_MANY, or one. */
+/* How many from `first` on may go into one INSERT. */
 static size_t count_new(const struct store_change *change, size_t first)
 {
     size_t count = 0;
     while (first + count < change->message_count && count < STORE_MANY &&
            change->messages[first + count].message_id == 0)
         count++;
-    return count == STORE_MANY ? STORE_MANY : 1;
+    return store_at_once(count);
 }
 
 #define AS_SENT(ids)                                                                                         \
@@ -269,11 +267,10 @@ static int write_as_sent(struct store *store, const struct store_change *change,
 {
     for (size_t i = 0, count; i < change->message_count; i += count) {
         struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
-        count = change->message_count - i < STORE_MANY ? 1 : STORE_MANY;
+        count = store_at_once(change->message_count - i);
         for (size_t k = 0; k < count; k++)
             params[k + 1] = bind_u64(change->messages[i + k].message_id);
-        if (store_query_exec(store, count == 1 ? AS_SENT("?") : AS_SENT(STORE_TIMES_16("?")), params, err) <
-            0)
+        if (store_query_exec(store, STORE_TIMES(count, AS_SENT, "?"), params, err) < 0)
             return -1;
     }
     return 0;

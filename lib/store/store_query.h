@@ -84,7 +84,15 @@ static inline struct store_param bind_cut(const char *text, size_t max_bytes)
 }
 
 /* Many rows in one statement: a message costs no round trip to the database of its own. */
-enum { STORE_MANY = 16 };
+enum { STORE_MANY = 16, STORE_FEW = 4 };
+static inline size_t store_at_once(size_t left)
+{
+    return left >= STORE_MANY ? STORE_MANY : left >= STORE_FEW ? STORE_FEW : 1;
+}
+#define STORE_TIMES(count, sql_of, text)                                                                     \
+    ((count) == STORE_MANY  ? sql_of(STORE_TIMES_16(text))                                                   \
+     : (count) == STORE_FEW ? sql_of(STORE_TIMES_4(text))                                                    \
+                            : sql_of(text))
 #define STORE_TIMES_4(text) text ", " text ", " text ", " text
 #define STORE_TIMES_16(text) STORE_TIMES_4(STORE_TIMES_4(text))
 

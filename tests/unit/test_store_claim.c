@@ -113,6 +113,10 @@ static void test_looks_of_a_dead_scanner(void **state)
     FIXTURE_OR_SKIP(state);
     store_fixture_mailboxes(fixture, 4, "dr");
     assert_int_equal(
+        store_look_claim(fixture->store, "host:scanner:1:99:1", "production", 60, looks, 4, &err),
+        0); /* the first copy looks for itself */
+    store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1");
+    assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:1:100:1", "production", 60, looks, 2, &err), 2);
     assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:11:101:1", "production", 60, looks, 2, &err), 2);
@@ -267,9 +271,6 @@ static void test_seen_while_working_is_not_lost(void **state)
     store_fixture_mailboxes(fixture, 1, "dr");
     store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1, wanted_seq = 2"); /* not its first copy */
     struct store_claim claim = claim_as(fixture, fixture->store, us);
-    finish(fixture, &claim, STORE_TURN_DONE, NULL);
-    assert_int_equal(store_mirror_want(fixture->other, 1, 5, &err), 0);
-    claim = claim_as(fixture, fixture->store, us);
     assert_int_equal(store_mirror_want(fixture->other, 1, 1, &err), 0);
     store_fixture_sql(fixture, "UPDATE mirror SET wanted_at = UTC_TIMESTAMP(6) - INTERVAL 7 SECOND, "
                                "behind_since = UTC_TIMESTAMP(6) - INTERVAL 1 HOUR");
