@@ -17,12 +17,12 @@ VOICEMAIL_BYTES = 5000
 
 
 class Counted(Proxy):
-    """A proxy that counts, in what clients send: logins, other commands, and round trips: how often one sends again
-    after it was answered. The greeting answers nothing, and LOGOUT waits for nothing."""
+    """A proxy that counts, in what clients send: logins, and after each login commands and round trips: how often one
+    sends again after it was answered. LOGOUT waits for nothing and is not counted."""
 
     def __init__(self, server):
         self.server, self.password = server, server.password
-        self.seen, self._answered = Counter(), {}
+        self.seen, self._answered, self._inside = Counter(), {}, set()
         self._seen_lock = threading.Lock()
         super().__init__(server.host, server.port)
 
@@ -35,16 +35,19 @@ class Counted(Proxy):
     def _hear(self, direction, source, sink, data):
         with self._seen_lock:
             if direction == "down":
-                self._answered[sink.fileno()] = True
+                self._answered[sink] = True
                 return
-            words = [line.upper() for line in re.findall(rb"(?m)^\S+ (\S+)", data)]
-            logins = sum(word in (b"LOGIN", b"AUTHENTICATE") for word in words)
-            leaving = sum(word == b"LOGOUT" for word in words)
-            self.seen["logins"] += logins
-            self.seen["commands"] += len(words) - logins - leaving
-            self.seen["looks"] += words.count(b"LIST")
-            if self._answered.pop(source.fileno(), False) and len(words) > logins + leaving:
-                self.seen["round trips"] += 1
+            words = [word.upper() for word in re.findall(rb"(?m)^\S+ (\S+)", data)]
+            if source in self._inside:
+                self._count_inside(source, [word for word in words if word != b"LOGOUT"])
+            elif {b"LOGIN", b"AUTHENTICATE"} & set(words):
+                self.seen["logins"] += 1
+                self._inside.add(source)
+
+    def _count_inside(self, client, words):
+        self.seen["commands"] += len(words)
+        self.seen["looks"] += words.count(b"LIST")
+        self.seen["round trips"] += bool(words) and self._answered.pop(client, False)
 
 
 class _Heard:

@@ -1,0 +1,37 @@
+"""bench/run with tiny sizes: that it measures all it says, not what comes out."""
+import json
+import subprocess
+
+from helpers import ROOT
+
+
+def bench(*arguments):
+    done = subprocess.run([ROOT / "bench" / "run", *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_all_scenarios():
+    results = json.loads(bench("copy", "fleet", "big", "same", "--json", "--rounds", "1", "--delay-ms", "0", "4",
+                               "--scale", "0.04"))
+    for scenario in ("copy", "fleet"):
+        assert [result["round_trip_ms"] for result in results[scenario]] == [0, 4]
+        for result in results[scenario]:
+            assert result["limit"]["of_limit"]["median"] == 1
+            for contestant in ("ours", "mbsync", "limit"):
+                assert 0 < result[contestant]["of_limit"]["median"] < 20, result
+                assert result[contestant]["seconds"]["min"] > 0
+    assert len(results["big"]) == 3
+    for figures in results["big"].values():
+        assert 0 < figures["before"] <= figures["peak"] and figures["after"] > 0
+    alone, kept = results["same"].values()
+    for cost in (alone, kept):
+        assert set(cost["target"].values()) == {0}, "a look costs the target nothing"
+        assert cost["production"]["commands"] > 0
+    assert alone["production"]["logins"] == 1 and kept["production"]["logins"] == 0
+
+
+def test_tables():
+    table = bench("copy", "--rounds", "1", "--delay-ms", "0", "--scale", "0.01").splitlines()
+    assert table[0].split() == ["copy", "round", "trip", "seconds", "of", "the", "limit"], table
+    assert [line.split()[0] for line in table[1:4]] == ["ours", "mbsync", "limit"]
