@@ -63,9 +63,10 @@ struct sides {
 static void begin(struct sides *sides, struct store_gone_work *work, const char *const *source,
                   const char *const *target)
 {
+    static char inbox[] = "INBOX";
     struct err err = {0};
     *sides = (struct sides){.tools = {.store = work->fixture->store},
-                            .entry = {.name = (char[]){"INBOX"}, .wire_name = (char[]){"INBOX"}}};
+                            .entry = {.name = inbox, .wire_name = inbox}};
     imap_client_log_in(&sides->source, "", source);
     imap_client_log_in(&sides->target, "UIDPLUS", target);
     sides->turn = (struct turn){.tools = &sides->tools,
