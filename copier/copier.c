@@ -11,6 +11,7 @@
 #include "bus/job_inbox.h"
 #include "copier/turn.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,6 +114,7 @@ static bool work_once(struct copier *copier)
         return false;
     CRASH_POINT(MIRROR_CLAIMED);
     done = turn_run(&copier->tools, &claim, said, sizeof(said));
+    malloc_trim(0); /* a big mailbox's rows are not to be held for ever */
     send_result(copier, &claim, done, said);
     return true;
 }

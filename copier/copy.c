@@ -72,11 +72,25 @@ static int commit_intents(struct batch *batch, struct err *err)
     return 0;
 }
 
-static void forget_intent(struct pass *pass, uint64_t intent_id)
+static bool is_among(const uint64_t *ids, size_t count, uint64_t id)
 {
-    for (size_t i = 0; i < pass->intent_count; i++)
-        if (pass->intents[i].intent_id == intent_id)
-            pass->intents[i].intent_id = 0;
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Only what is open stays in memory: there are two batches at most, in a mailbox of any size. */
+static void forget_intents(struct pass *pass, const uint64_t *gone, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pass->intent_count; i++) {
+        if (is_among(gone, count, pass->intents[i].intent_id))
+            free(pass->intents[i].flags);
+        else
+            pass->intents[kept++] = pass->intents[i];
+    }
+    pass->intent_count = kept;
 }
 
 /* ---- rows ---- */
@@ -173,9 +187,7 @@ static int refuse_withheld(struct batch *batch, struct err *err)
         struct stream_item *item = &batch->items[i];
         if (item->fate != STREAM_NOT_SENT || !imap_messages_find(&listed, item->message->uid))
             continue;
-        item->fate = STREAM_REFUSED;
-        err_set(&item->refusal, ERR_MESSAGE, ERR_RETRY_LATER,
-                "production lists it but does not give its body");
+        stream_item_refuse(item, "production lists it but does not give its body");
     }
     imap_messages_fini(&listed);
     imap_uids_fini(&uids);
@@ -204,7 +216,7 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
         if (item->fate == STREAM_STORED)
             record_stored(batch->pass, item, bare);
         if (item->fate == STREAM_REFUSED)
-            record_refused(batch->pass, item, item->refusal.text);
+            record_refused(batch->pass, item, item->refusal);
         if (item->fate == STREAM_NOT_SENT)
             not_sent++;
         else
@@ -215,8 +227,8 @@ static int commit_fates(struct batch *batch, bool bare, struct err *err)
     commit.row_count = rows.count;
     commit.intents_gone = gone;
     result = pass_commit(batch->pass, &commit, err);
-    for (size_t i = 0; i < commit.intents_gone_count && result == 0; i++)
-        forget_intent(batch->pass, gone[i]);
+    if (result == 0)
+        forget_intents(batch->pass, gone, commit.intents_gone_count);
     note_missing(batch->pass, not_sent);
     pass_rows_fini(&rows);
     free(gone);
@@ -630,6 +642,8 @@ int copy_messages(struct pass *pass, const struct imap_messages *fresh, struct e
         result = collect(pass, fresh, true, items, &queue.count, err);
     if (result == 0)
         result = copy_all(&queue, err);
+    for (size_t i = 0; i < queue.count; i++)
+        stream_item_fini(&items[i]);
     free(items);
     return result == 0 ? 0 : err_prefix(err, "copy");
 }

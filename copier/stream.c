@@ -46,6 +46,19 @@ struct stream {
     struct err err;
 };
 
+void stream_item_refuse(struct stream_item *item, const char *words)
+{
+    free(item->refusal);
+    item->refusal = str_copy(words);
+    item->fate = STREAM_REFUSED;
+}
+
+void stream_item_fini(struct stream_item *item)
+{
+    free(item->refusal);
+    item->refusal = NULL;
+}
+
 static struct imap_session *target_side(const struct stream *stream)
 {
     return access_session_imap(stream->pass->turn->target_session);
@@ -185,10 +198,8 @@ static void on_answer(void *context, int result, const char *code, const struct 
         fail(stream, err);
         return;
     }
-    if (result != 0) {
-        stream->items[request->item].fate = STREAM_REFUSED;
-        stream->items[request->item].refusal = *err;
-    }
+    if (result != 0)
+        stream_item_refuse(&stream->items[request->item], err->text);
     if (stream->answered == stream->count)
         end_open_parcel(stream);
 }
@@ -317,10 +328,8 @@ static int take_outcome(struct stream *stream, const struct parcel *parcel, stru
     case IMAP_APPEND_DONE:
         return take_uids(stream, parcel, err);
     case IMAP_APPEND_REFUSED:
-        for (size_t i = 0; i < parcel->count; i++) {
-            stream->items[parcel->items[i]].fate = STREAM_REFUSED;
-            stream->items[parcel->items[i]].refusal = refusal;
-        }
+        for (size_t i = 0; i < parcel->count; i++)
+            stream_item_refuse(&stream->items[parcel->items[i]], refusal.text);
         return 0;
     case IMAP_APPEND_RUNNING:
     case IMAP_APPEND_UNKNOWN:

@@ -23,9 +23,12 @@ struct stream_item {
     enum stream_fate fate;
     uint32_t target_uid;
     struct digest_pair pair; /* STORED */
-    struct err refusal;      /* REFUSED: in the server's words */
+    char *refusal;           /* REFUSED: in the server's words */
     enum err_side suspect;   /* after -1: the side that was lost over this item, it seems; else ERR_SIDE_US */
 };
+
+void stream_item_refuse(struct stream_item *item, const char *words);
+void stream_item_fini(struct stream_item *item);
 
 struct stream_options {
     bool multi; /* many in one MULTIAPPEND */
