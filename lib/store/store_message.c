@@ -76,31 +76,62 @@ static void read_message(struct store_query *query, struct store_message *messag
     message->error = *error ? str_copy(error) : NULL;
 }
 
+enum { PAGE_ROWS = 1000 };
+#define PAGE_OF(which)                                                                                       \
+    "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, removal, "       \
+    "internal_date, size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, "      \
+    "verified_seq, bytes_differ, flags_written, flags_refused, times_lost, fail_count, "                     \
+    "next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), error "                                         \
+    "FROM message WHERE folder_id = ? AND " which " LIMIT 1000"
+
+struct listing {
+    struct store_message *messages;
+    size_t count;
+};
+
+/* Returns how many there were, or -1. */
+static long read_page(struct store *store, const char *sql, uint64_t folder_id, uint64_t after,
+                      struct listing *listing, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err, sql, bind_u64(folder_id), bind_u64(after));
+    size_t rows = query ? store_query_count(query) : 0;
+    listing->messages = mem_grow(listing->messages, listing->count + rows + 1, sizeof(*listing->messages));
+    while (query && store_query_next(query))
+        read_message(query, &listing->messages[listing->count++]);
+    return store_query_end(query, err) ? -1 : (long)rows;
+}
+
+/* Page by page: an answer takes several times the room of the rows that it becomes. Only the lease's owner changes them. */
+static int read_all(struct store *store, uint64_t folder_id, struct listing *listing, struct err *err)
+{
+    uint64_t after = 0;
+    long rows;
+    do {
+        rows =
+            read_page(store, PAGE_OF("source_uid > ? ORDER BY source_uid"), folder_id, after, listing, err);
+        after = rows > 0 ? listing->messages[listing->count - 1].source_uid : 0;
+    } while (rows == PAGE_ROWS);
+    after = 0;
+    while (rows >= 0) {
+        rows = read_page(store, PAGE_OF("source_uid IS NULL AND message_id > ? ORDER BY message_id"),
+                         folder_id, after, listing, err);
+        if (rows >= 0 && rows < PAGE_ROWS)
+            return 0;
+        after = rows > 0 ? listing->messages[listing->count - 1].message_id : 0;
+    }
+    return -1;
+}
+
 int store_message_list(struct store *store, uint64_t folder_id, struct store_message **messages_out,
                        size_t *count_out, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT message_id, source_uid, target_uid, state, altered, source_gone_at IS NOT NULL, removal, "
-        "internal_date, "
-        "size_bytes, raw_sha256, normal_sha256, header_sha256, target_size, target_sha256, "
-        "verified_seq, bytes_differ, flags_written, flags_refused, times_lost, fail_count, "
-        "next_try_at IS NULL OR next_try_at <= UTC_TIMESTAMP(6), "
-        "error "
-        "FROM message WHERE folder_id = ? ORDER BY source_uid IS NULL, source_uid, message_id",
-        bind_u64(folder_id));
-    struct store_message *messages = NULL;
-    size_t count = 0;
-    if (query)
-        messages = mem_new((store_query_count(query) + 1) * sizeof(*messages));
-    while (query && store_query_next(query))
-        read_message(query, &messages[count++]);
-    if (store_query_end(query, err)) {
-        store_message_list_free(messages, count);
+    struct listing listing = {0};
+    if (read_all(store, folder_id, &listing, err) != 0) {
+        store_message_list_free(listing.messages, listing.count);
         return -1;
     }
-    *messages_out = messages;
-    *count_out = count;
+    *messages_out = listing.messages;
+    *count_out = listing.count;
     return 0;
 }
 
