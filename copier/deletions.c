@@ -458,8 +458,10 @@ static int remove_copies_of(struct following *following, struct store_folder *fo
                             const struct store_gone *gone, size_t count, struct err *err)
 {
     struct turn *turn = following->turn;
-    bool known = false;
-    if (!target_folder_find(turn->target, folder->target_name))
+    bool missing = false, known = false;
+    if (expunge_is_missing(turn, folder, &missing, err) != 0)
+        return -1;
+    if (missing)
         return drop_rows(following, gone, count, err);
     /* A folder that had its pass was identified again; this is one that is gone from production. */
     if (expunge_are_uids_known(turn, folder, &known, err) != 0)

@@ -3,10 +3,34 @@
  */
 #include "copier/expunge.h"
 
+#include "copier/folders.h"
+
 #include <stdlib.h>
 
 /* A batch keeps one answer of the target, and what is lost by a kill, small. */
 enum { BATCH = 500 };
+
+int expunge_is_missing(struct turn *turn, const struct store_folder *folder, bool *missing_out,
+                       struct err *err)
+{
+    struct imap_folder_status status = {0};
+    struct err why = {0};
+    *missing_out = false;
+    if (target_folder_find(turn->target, folder->target_name))
+        return 0;
+    if (target_folder_status(turn->target, folder->target_name, &status, &why) == 0) {
+        imap_folder_status_fini(&status);
+        err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                "folder %s: the target does not list it, but knows it: its list is not whole",
+                folder->target_name);
+        return err_blame(err, ERR_SIDE_TARGET);
+    }
+    *missing_out = why.scope <= ERR_FOLDER && !folders_is_passing(&why);
+    if (*missing_out)
+        return 0;
+    *err = why;
+    return -1;
+}
 
 /* A STATUS that failed in the list is asked for again: nothing may be concluded from it. */
 int expunge_are_uids_known(struct turn *turn, const struct store_folder *folder, bool *known_out,

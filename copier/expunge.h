@@ -9,6 +9,10 @@
 #include "imap/imap_uids.h"
 #include "store/store_folder.h"
 
+/* Is the folder not on the target? One that its list lacks must refuse a STATUS, too: a list may be cut short, and what is
+ * called missing loses its record, while its copies would stay for ever. */
+int expunge_is_missing(struct turn *turn, const struct store_folder *folder, bool *missing_out,
+                       struct err *err);
 /* Are the folder's recorded UIDs those of the target? Under another UIDVALIDITY its copies can't be told from others. The
  * folder is in the target's list. */
 int expunge_are_uids_known(struct turn *turn, const struct store_folder *folder, bool *known_out,

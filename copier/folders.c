@@ -244,8 +244,7 @@ static int record_new(struct turn *turn, struct folders_work *work, struct err *
     return 0;
 }
 
-/* A server that is only busy says NO, too (RFC 5530). */
-static bool is_passing(const struct err *why)
+bool folders_is_passing(const struct err *why)
 {
     static const char *const codes[] = {"[UNAVAILABLE]", "[INUSE]",   "[SERVERBUG]",      "[LIMIT]",
                                         "[NOPERM]",      "[EXPIRED]", "[PRIVACYREQUIRED]"};
@@ -276,7 +275,7 @@ static int check_refused(struct turn *turn, const struct store_folder *folder, s
         return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
                        "folder %s: production does not list it, but opens it: its list is not whole",
                        folder->name);
-    if (why.scope <= ERR_FOLDER && !is_passing(&why))
+    if (why.scope <= ERR_FOLDER && !folders_is_passing(&why))
         return 0;
     *err = why;
     if (err->scope > ERR_FOLDER && imap_session_state(turn->source) == IMAP_SESSION_READY)

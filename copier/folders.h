@@ -27,6 +27,9 @@ struct folders_work {
 int folders_prepare(struct turn *turn, struct folders_work *work_out, struct err *err);
 void folders_work_fini(struct folders_work *work);
 
+/* A NO that says nothing of whether the folder is there: a server that is only busy (RFC 5530). */
+bool folders_is_passing(const struct err *why);
+
 /* The target's name of a folder by the route's folders.rename (the longest prefix of whole levels wins). The caller
  * frees. */
 char *folders_target_name(const struct config_route *route, const char *name);

@@ -68,8 +68,10 @@ static int expunge(struct turn *turn, const struct store_folder *folder, struct 
 
 static int remove_from(struct turn *turn, const struct store_folder *folder, struct err *err)
 {
-    bool known = false;
-    if (!target_folder_find(turn->target, folder->target_name))
+    bool missing = false, known = false;
+    if (expunge_is_missing(turn, folder, &missing, err) != 0)
+        return -1;
+    if (missing)
         return 0;
     if (expunge_are_uids_known(turn, folder, &known, err) != 0)
         return -1;

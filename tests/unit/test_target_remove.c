@@ -261,6 +261,51 @@ static void test_uids_known(void **state)
     }
 }
 
+/* One that is not listed must refuse STATUS, too, and not only since the server is busy. */
+static void test_missing(void **state)
+{
+    const struct {
+        const char *listed;
+        const char *const *script;
+        int result;
+        bool missing;
+    } table[] = {
+        {"S: * LIST () \"/\" A", (const char *const[]){NULL}, 0, false},
+        {"S: * LIST () \"/\" B",
+         IMAP_SCRIPT("C: STATUS \"A\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", "S: $ NO there is none"), 0,
+         true},
+        {"S: * LIST () \"/\" B",
+         IMAP_SCRIPT("C: STATUS \"A\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", "S: $ NO [UNAVAILABLE] busy"),
+         -1, false},
+        {"S: * LIST () \"/\" B",
+         IMAP_SCRIPT("C: STATUS \"A\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)",
+                     "S: * STATUS A (MESSAGES 3 UIDVALIDITY 7)", "S: $ OK done"),
+         -1, false},
+        {"S: * LIST () \"/\" B", IMAP_SCRIPT("C: STATUS \"A\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", "bye"),
+         -1, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const char *script[16] = {"C: LIST \"\" \"*\"", table[i].listed, "S: $ OK done",
+                                  i ? "C: STATUS \"B\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)"
+                                    : "C: STATUS \"A\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)",
+                                  "S: $ OK done"};
+        struct imap_client client;
+        bool missing = false;
+        for (size_t k = 0; table[i].script[k]; k++)
+            script[5 + k] = table[i].script[k];
+        imap_client_log_in(&client, "", script);
+        struct turn turn = {.target = target_open_imap(client.session, NULL, NULL)};
+        struct store_folder folder = {.target_name = (char[]){"A"}};
+        if (target_list(turn.target, &err) != 0)
+            fail_msg("row %zu: %s", i, err.text);
+        assert_int_equal(expunge_is_missing(&turn, &folder, &missing, &err), table[i].result);
+        assert_int_equal(missing, table[i].missing);
+        target_free(turn.target);
+        imap_client_end(&client);
+    }
+}
+
 /* ---- folders ---- */
 
 #define RELIST "C: LIST \"\" \"*\"", "S: $ OK done"
@@ -311,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_expunge_only_as_recorded),
         cmocka_unit_test(test_expunge_under_another_uidvalidity),
         cmocka_unit_test(test_uids_known),
+        cmocka_unit_test(test_missing),
         cmocka_unit_test(test_folder_delete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
