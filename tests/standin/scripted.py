@@ -20,7 +20,7 @@ from .relay import LITERAL, Relay
 
 DIALOGUES = Path(__file__).resolve().parents[1] / "dialogue"
 HEADINGS = re.compile(r"(?:(\d+|maybe) )?(?:C: (.*)|(connect))$")
-STEPS = re.compile(r"(?:(S|s|slow \d+): ?|(take|wait|now) )(.*)$|(hang|cut|pass|swallow|again)$")
+STEPS = re.compile(r"(?:(S|s|slow \d+): ?|(take|now) )(.*)$|(hang|cut|pass|swallow|again)$")
 WITH_TEXT = re.compile(r"\{([=#^])(\w+)(?: (\d+))?\}")
 TICK = 0.05  # of what is said slowly
 
@@ -50,13 +50,11 @@ class Dialogue:
     """One file: {mailbox (None: before the login): [Exchange]}, and its texts. Mailboxes of one heading share a list."""
 
     def __init__(self, path):
-        self.path, self.comments, self.texts = path, [], {}
+        self.path, self.texts = path, {}
         self.sections = {None: []}
         self._section, self._text, self._exchange, self._after = self.sections[None], None, None, None
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if line.startswith("#"):
-                self.comments.append(line[1:].strip())
-            elif line.strip():
+            if line.strip() and not line.startswith("#"):
                 self._take_line(line, f"{path.name}:{number}")
         self._finish()
 
@@ -229,8 +227,6 @@ class Scripted(Relay):
             return self._take_all(session, session.line) if data == b"all" else session.stream.copy(int(data), None)
         elif step == "now":
             self.moments.add((session.mailbox, data.decode()))
-        elif step == "wait":
-            time.sleep(float(data))
         elif step == "hang":
             # Nothing is read any more; only the end of the connection ends it.
             poll = select.poll()
