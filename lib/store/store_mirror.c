@@ -247,13 +247,14 @@ int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, 
 
 int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority, struct err *err)
 {
-    /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks or the trouble is
-     * one folder's only: its other folders are not to wait for it. While the first copy is being made a look finds all of it
+    /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks. Where the
+     * trouble is one folder's only its other folders are not to wait long for it: each look finds that folder new. While the first copy is being made a look finds all of it
      * new, which would be one more turn for nothing: the next look tells what came meanwhile. */
     int64_t rows = STORE_EXEC(
         store, err,
-        "UPDATE mirror SET due_at = IF(fail_count = 0 OR ? = 0 OR error_scope IN ('message', "
-        "'folder'), LEAST(due_at, UTC_TIMESTAMP(6)), due_at), "
+        "UPDATE mirror SET due_at = LEAST(due_at, IF(fail_count = 0 OR ? = 0, UTC_TIMESTAMP(6), "
+        "IF(error_scope IN ('message', 'folder'), GREATEST(UTC_TIMESTAMP(6), error_at + INTERVAL "
+        "LEAST(fail_count, 10) SECOND), due_at))), "
         "wanted_seq = wanted_seq + (done_seq > 0 OR lease_owner IS NULL OR ? = 0), priority = "
         "LEAST(priority, ?), "
         "wanted_at = COALESCE(wanted_at, UTC_TIMESTAMP(6)), behind_since = COALESCE(behind_since, "

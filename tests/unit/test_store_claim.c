@@ -250,7 +250,8 @@ static void test_growing_delay(void **state)
                        "AND priority = 5") > 0);
 }
 
-/* A folder that fails again and again: what is new in the mailbox's other folders does not wait for it. */
+/* A folder that fails again and again: what is new in the mailbox's other folders does not wait for it, or not long; but as
+ * each look finds that folder new, it is not tried at each. */
 static void test_a_folders_error_keeps_nothing_waiting(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -260,6 +261,15 @@ static void test_a_folders_error_keeps_nothing_waiting(void **state)
     struct store_claim claim = claim_as(fixture, fixture->store, us);
     finish(fixture, &claim, STORE_TURN_FAILED, &folder);
     assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0);
+    assert_int_equal(store_mirror_want(fixture->store, claim.lease.mirror_id, 1, &err), 0);
+    assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, 0);
+    store_fixture_sql(fixture,
+                      "UPDATE mirror SET fail_count = 30, due_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR");
+    assert_int_equal(store_mirror_want(fixture->store, claim.lease.mirror_id, 1, &err), 0);
+    assert_true(column(fixture, 1,
+                       "due_at BETWEEN UTC_TIMESTAMP(6) + INTERVAL 8 SECOND AND "
+                       "UTC_TIMESTAMP(6) + INTERVAL 10 SECOND") > 0);
+    store_fixture_sql(fixture, "UPDATE mirror SET error_at = error_at - INTERVAL 10 SECOND");
     assert_int_equal(store_mirror_want(fixture->store, claim.lease.mirror_id, 1, &err), 0);
     assert_int_equal(claim_as(fixture, fixture->store, us).lease.mirror_id, claim.lease.mirror_id);
 }
