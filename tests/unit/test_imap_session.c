@@ -613,14 +613,66 @@ static void test_create(void **state)
     imap_client_end(&client);
 }
 
+/* ---- whose body ---- */
+
+struct wanted_body {
+    uint32_t uid;
+    unsigned right, wrong;
+};
+
+static void count_body(void *context, uint32_t uid, uint64_t size_bytes)
+{
+    struct wanted_body *wanted = context;
+    (void)size_bytes;
+    *(uid == wanted->uid ? &wanted->right : &wanted->wrong) += 1;
+}
+
+static size_t take_bytes(void *context, const char *bytes, size_t len)
+{
+    (void)context;
+    (void)bytes;
+    return len;
+}
+
+/* Dovecot may say OK to a FETCH only behind the body of the next. */
+static void test_a_body_belongs_to_the_fetch_that_names_it(void **state)
+{
+    const char *const *script =
+        IMAP_SCRIPT("C: UID FETCH 5 (UID BODY.PEEK[])", "C: UID FETCH 6 (UID BODY.PEEK[])",
+                    "S: * 1 FETCH (UID 5 BODY[] \"five\")", "S: * 2 FETCH (UID 6 BODY[] \"six\")", "S: $1 OK",
+                    "S: $2 OK");
+    struct wanted_body wanted[] = {{.uid = 5}, {.uid = 6}};
+    struct imap_client client;
+    (void)state;
+    imap_client_log_in(&client, "", script);
+    for (size_t i = 0; i < 2; i++) {
+        const struct imap_handlers handlers = {
+            .context = &wanted[i], .on_body_begin = count_body, .on_body_bytes = take_bytes};
+        assert_non_null(
+            imap_session_send(client.session, &handlers, "UID FETCH %u (UID BODY.PEEK[])", wanted[i].uid));
+    }
+    assert_int_equal(imap_session_wait(client.session, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(wanted[i].right, 1);
+        assert_int_equal(wanted[i].wrong, 0);
+    }
+    imap_client_end(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logins),       cmocka_unit_test(test_failed_logins),
-        cmocka_unit_test(test_silence),      cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_body_in_sips), cmocka_unit_test(test_freed_with_open_commands),
-        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_stopped_writes_nothing),
-        cmocka_unit_test(test_listings),     cmocka_unit_test(test_open_folder),
+        cmocka_unit_test(test_a_body_belongs_to_the_fetch_that_names_it),
+        cmocka_unit_test(test_logins),
+        cmocka_unit_test(test_failed_logins),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_body_in_sips),
+        cmocka_unit_test(test_freed_with_open_commands),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_stopped_writes_nothing),
+        cmocka_unit_test(test_listings),
+        cmocka_unit_test(test_open_folder),
         cmocka_unit_test(test_create),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
