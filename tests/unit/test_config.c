@@ -409,7 +409,7 @@ static void test_defaults(void **state)
     assert_ptr_equal(route->to_site, config_site_find(config, "b"));
     assert_true(route->target_lag_minutes == 5 && route->late_command_minutes == 10);
     assert_int_equal(config->workers.copier, 4);
-    assert_int_equal(config->copy.batch_messages, 32);
+    assert_int_equal(config->copy.batch_messages, 250);
     assert_true(config->copy.lease_seconds == 120 && config->supervisor.pulse_seconds == 45);
     assert_string_equal(config->api.listen, "127.0.0.1:8080");
     assert_false(config->log.json || config->api.allow_plain_http);
