@@ -114,10 +114,10 @@ class World:
             f"WHERE b.number = '{mailbox}' AND g.state = 'refused'")
         return int(count), int(seconds)
 
-    def time_has_come(self, mailbox):
+    def time_has_come(self, mailbox, after="0 SECOND"):
         """For the next try of what was refused; nobody has to ask for it."""
-        self.product.sql(f"UPDATE {ROWS} SET g.next_try_at = UTC_TIMESTAMP(6) WHERE b.number = '{mailbox}' AND "
-                         "g.state = 'refused'")
+        self.product.sql(f"UPDATE {ROWS} SET g.next_try_at = UTC_TIMESTAMP(6) + INTERVAL {after} WHERE b.number = "
+                         f"'{mailbox}' AND g.state = 'refused'")
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,7 @@ def test_a_target_that_refuses_all(world):
     """Listed in its own words, and not sent again at each look."""
     mailbox = "6206"
     wait_mirror(world, mailbox, lambda mirror: mirror["messages"]["refused"] == 3)
+    world.time_has_come(mailbox, after="1 HOUR")
     sent = [command for command in world.odd_target.commands(mailbox) if command.startswith("APPEND")]
     world.production.deliver(mailbox, "INBOX", world.tiny())
     wait_mirror(world, mailbox, lambda mirror: mirror["messages"]["refused"] == 4)
