@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "bus/job_inbox.h"
 #include "copier/turn.h"
+#include "store/store_site.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -175,6 +176,7 @@ static int start(struct daemon *daemon, void **state_out, struct err *err)
     copier->tools.store = store_open(config, err);
     if (!copier->tools.store || store_check_version(copier->tools.store, err) != 0 ||
         store_mirror_inherit(copier->tools.store, daemon_owner(daemon), err) != 0 ||
+        store_site_inherit(copier->tools.store, daemon_owner(daemon), err) != 0 ||
         connect_bus(copier, err) != 0) {
         stop(copier);
         return -1;

@@ -14,6 +14,7 @@
 #include "store/store_look.h"
 #include "store/store_mirror.h"
 #include "store/store_removal.h"
+#include "store/store_site.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +260,8 @@ int scanner_start(struct daemon *daemon, void **state_out, struct err *err)
         goto failed;
     scanner->ventilator = scan_ventilator_new(base, err);
     /* Its pipes are ours, so whoever had our number before is dead. */
-    if (scanner->ventilator == NULL || store_look_inherit(base->store, base->owner, err) != 0)
+    if (scanner->ventilator == NULL || store_look_inherit(base->store, base->owner, err) != 0 ||
+        store_site_inherit(base->store, base->owner, err) != 0)
         goto failed;
     open_access(scanner);
     open_sites(scanner);

@@ -308,6 +308,17 @@ int store_site_admit(struct store *store, const struct store_admission_request *
     return store_tx_run(store, admit_body, &admitting, err);
 }
 
+int store_site_inherit(struct store *store, const char *owner, struct err *err)
+{
+    return STORE_EXEC(
+               store, err,
+               "UPDATE site SET probe_owner = NULL, probe_mailbox = NULL, probe_until = NULL WHERE "
+               "probe_owner <> ? AND SUBSTRING_INDEX(probe_owner, ':', 3) = SUBSTRING_INDEX(?, ':', 3)",
+               bind_text(owner), bind_text(owner)) < 0
+               ? -1
+               : 0;
+}
+
 /* ---- the login's end ---- */
 
 struct resulting {

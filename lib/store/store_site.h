@@ -52,6 +52,9 @@ struct store_login_result {
 int store_site_login_result(struct store *store, const struct store_login_result *result, bool *stopped_out,
                             struct err *err);
 
+/* At a program's start: the gate that its dead predecessor holds at any site is free, for all, at once. */
+int store_site_inherit(struct store *store, const char *owner, struct err *err);
+
 /* Extends the rows of these sessions; false in *alive_out if one was lost (its owner was too slow). */
 int store_site_session_renew(struct store *store, uint64_t session_id, uint32_t session_seconds,
                              bool *alive_out, struct err *err);

@@ -128,6 +128,20 @@ static void test_gate_of_a_dead_holder(void **state)
     assert_int_equal(admit(fixture, them, "1001").admission, STORE_ADMIT_GO);
 }
 
+/* A killed holder's successor frees the gate for all as it starts, also if it never asks itself. */
+static void test_gate_of_the_dead_is_inherited(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_GO);
+    ASSERT_OK(store_site_inherit(fixture->store, us, &err));
+    ASSERT_OK(store_site_inherit(fixture->store, them, &err));
+    ASSERT_OK(store_site_inherit(fixture->store, "host:copier:11:101:2", &err));
+    assert_int_equal(admit(fixture, them, "1002").admission, STORE_ADMIT_WAIT);
+    ASSERT_OK(store_site_inherit(fixture->store, "host:copier:1:101:2", &err));
+    assert_int_equal(admit(fixture, them, "1002").admission, STORE_ADMIT_GO);
+}
+
 static void test_wrong_secret_is_tried_three_times(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -394,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_first_logins_go_one_by_one),
         TEST(test_gate_of_a_dead_holder),
+        TEST(test_gate_of_the_dead_is_inherited),
         TEST(test_wrong_secret_is_tried_three_times),
         TEST(test_wrong_secret_over_all_hosts),
         TEST(test_three_wrong_mailboxes_of_a_healthy_site),
