@@ -27,6 +27,9 @@ static int load(struct pass *pass, struct err *err)
     if (store_message_list(store, pass->folder->folder_id, &pass->rows, &pass->row_count, err) != 0)
         return -1;
     pass->row_size = pass->row_count;
+    /* What was withheld may be written now: all flags are looked at. */
+    if (pass->folder->marks.withheld_messages > 0 && !pass->turn->breaker_tripped)
+        pass->folder->marks.has_source_modseq = false;
     if (pass->folder->open_intents + pass->folder->ghosts == 0)
         return 0;
     return store_intent_list(store, pass->folder->folder_id, &pass->intents, &pass->intent_count, err);
@@ -404,11 +407,13 @@ static bool is_flag_missing(const struct pass *pass, const struct store_message 
     return missing;
 }
 
-/* How many have flags that are not written since the breaker is tripped. */
+/* How many have flags that are not written since the breaker is tripped; those of an earlier look are not told again. */
 static uint32_t count_withheld(const struct pass *pass)
 {
-    uint32_t count = 0;
-    for (size_t i = 0; i < pass->row_count && pass->turn->breaker_tripped; i++)
+    uint32_t count = pass->source.whole ? 0 : pass->folder->marks.withheld_messages;
+    if (!pass->turn->breaker_tripped)
+        return 0;
+    for (size_t i = 0; i < pass->row_count; i++)
         count += is_flag_missing(pass, &pass->rows[i]);
     return count;
 }
@@ -424,11 +429,7 @@ static void fill_source_marks(const struct pass *pass, struct store_folder_marks
     marks->source_highestmodseq = status->highestmodseq;
     digest_flags(pass, marks);
     marks->has_flags_digest = marks->has_source;
-    /* The next look must see a difference, until they may be written. */
-    if (count_withheld(pass) > 0) {
-        marks->has_source_modseq = false;
-        memset(marks->source_flags_digest, 0, DIGEST_BYTES);
-    }
+    marks->withheld_messages = count_withheld(pass);
 }
 
 /* The target's figures after our writing count only if they are what our own writing explains: else somebody else was
@@ -461,7 +462,8 @@ static bool marks_equal(const struct store_folder_marks *a, const struct store_f
            a->source_unseen == b->source_unseen && a->source_highestmodseq == b->source_highestmodseq &&
            memcmp(a->source_flags_digest, b->source_flags_digest, DIGEST_BYTES) == 0 &&
            a->target_uidvalidity == b->target_uidvalidity && a->target_uidnext == b->target_uidnext &&
-           a->target_exists == b->target_exists && a->target_highestmodseq == b->target_highestmodseq;
+           a->target_exists == b->target_exists && a->target_highestmodseq == b->target_highestmodseq &&
+           a->withheld_messages == b->withheld_messages;
 }
 
 /* Nothing is written for a folder that stayed as it was (I7). */
@@ -533,7 +535,7 @@ static void count_figures(struct pass *pass, bool unchanged)
     figures->target_messages += unchanged ? marks->target_exists : pass->target_exists;
     figures->missing_messages += pass->missing;
     figures->foreign_messages += pass->foreign;
-    figures->withheld_messages += unchanged ? 0 : count_withheld(pass);
+    figures->withheld_messages += marks->withheld_messages;
     pass_index_rows(pass, STORE_SOURCE, &index);
     for (size_t i = 0; i < index.count; i++)
         count_row(figures, &pass->rows[index.entries[i].row], &highest);

@@ -273,7 +273,6 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
                                   .equal = is_equal(turn),
                                   .deletion_delay_seconds =
                                       turn->route ? turn->route->deletions.delay_seconds : 0,
-                                  .breaker_tripped = turn->breaker_tripped,
                                   .verify_differences = turn->verify_differences,
                                   .verify_report = turn->verify_report,
                                   .error = result != 0 ? error : NULL};

@@ -191,7 +191,8 @@ CREATE TABLE IF NOT EXISTS mirror (
 -- folder: one folder of a mirror and the marks of its last complete pass: those seen when the folder was opened, stored
 -- only after all up to them was applied. Written by: copier under the mirror's epoch. name: the source's, neutral form
 -- (levels by '/'). A mark that is NULL forces a full listing of that side. source_gone_at: not in the source's
--- LIST, and EXAMINE refused. made_by_us: the target did not have it before: it may be removed there once it is empty.
+-- LIST, and EXAMINE refused. withheld_messages: flags that were seen while the breaker was tripped, and not written.
+-- made_by_us: the target did not have it before: it may be removed there once it is empty.
 CREATE TABLE IF NOT EXISTS folder (
   folder_id             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   mirror_id             BIGINT UNSIGNED NOT NULL,
@@ -209,6 +210,7 @@ CREATE TABLE IF NOT EXISTS folder (
   target_highestmodseq  BIGINT UNSIGNED NULL,
   source_gone_at        DATETIME(6) NULL,
   made_by_us            BOOLEAN NOT NULL DEFAULT 0,
+  withheld_messages     INT UNSIGNED NOT NULL DEFAULT 0,
   foreign_messages      INT UNSIGNED NOT NULL DEFAULT 0,
   UNIQUE KEY mirror_name (mirror_id, name)
 );

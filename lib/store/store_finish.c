@@ -62,7 +62,15 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
 #define BIND_DUE                                                                                             \
     bind_i64(delay_us), bind_i64(delay_us), bind_i64(retry_us), bind_i64(DELETION_AGED_US), bind_i64(delay_us)
 
-/* A recorded row says more than the pass knew: what is begun, held or kept. */
+#define ROW_DUE "MIN(IF(g.removal IN ('none', 'begun'), " DUE("g.source_gone_at") ", NULL)) AS due, "
+#define FOLDER_DUE                                                                                           \
+    "(SELECT MIN(" DUE("e.source_gone_at") ") FROM folder e WHERE e.mirror_id = ? AND e.source_gone_at IS "  \
+                                           "NOT NULL AND NOT EXISTS (SELECT 1 FROM message x WHERE "         \
+                                           "x.folder_id = e.folder_id)) AS folder_due "
+#define SOONER "LEAST(COALESCE(due, folder_due), COALESCE(folder_due, due))"
+
+/* A recorded row says more than the pass knew: what is begun, held or kept. With a tripped breaker nothing is due before a
+ * person decides; asked here, since it may have been released while the turn went on. */
 static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                     struct err *err)
 {
@@ -72,30 +80,19 @@ static int set_gone(struct store *store, uint64_t mirror_id, const struct store_
     int64_t delay_us = (int64_t)(finish->deletion_delay_seconds * 1e6), retry_us = (int64_t)(retry * 1e6);
     return STORE_EXEC(
                store, err,
-               "UPDATE mirror JOIN (SELECT COALESCE(SUM(g.removal IN ('none', 'begun') AND "
-               "g.target_uid IS NOT NULL), 0) AS gone, COALESCE(SUM(g.removal = 'held'), 0) AS held, "
-               "COALESCE(SUM(g.removal = 'kept'), 0) AS kept, "
-               "COALESCE(SUM(g.removal = 'begun'), 0) AS waiting, "
-               "MIN(IF(g.removal IN ('none', 'begun'), " DUE(
-                   "g.source_gone_at") ", NULL)) AS due, "
-                                       "(SELECT MIN(" DUE(
-                                           "e.source_gone_at") ") FROM folder e WHERE e.mirror_id = ? AND "
-                                                               "e.source_gone_at IS NOT NULL AND NOT EXISTS "
-                                                               "(SELECT 1 FROM message x WHERE x.folder_id = "
-                                                               "e.folder_id)) AS folder_due "
-                                                               "FROM folder f JOIN message g ON g.folder_id "
-                                                               "= f.folder_id "
-                                                               "WHERE f.mirror_id = ? AND g.source_gone_at "
-                                                               "IS NOT NULL) sums "
-                                                               "SET gone_messages = gone, held_messages = "
-                                                               "held, kept_messages = kept, "
-                                                               "waiting_messages = waiting, deletion_due_at "
-                                                               "= IF(?, NULL, "
-                                                               "LEAST(COALESCE(due, folder_due), "
-                                                               "COALESCE(folder_due, due))) WHERE mirror_id "
-                                                               "= ?",
-               BIND_DUE, BIND_DUE, bind_u64(mirror_id), bind_u64(mirror_id),
-               bind_bool(finish->breaker_tripped), bind_u64(mirror_id)) < 0
+               "UPDATE mirror JOIN (SELECT "
+               "COALESCE(SUM(g.removal IN ('none', 'begun') AND g.target_uid IS NOT NULL), 0) AS gone, "
+               "COALESCE(SUM(g.removal = 'held'), 0) AS held, COALESCE(SUM(g.removal = 'kept'), 0) AS kept, "
+               "COALESCE(SUM(g.removal = 'begun'), 0) AS waiting, " ROW_DUE FOLDER_DUE
+               "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
+               "WHERE f.mirror_id = ? AND g.source_gone_at IS NOT NULL) sums "
+               "SET gone_messages = gone, held_messages = held, kept_messages = kept, waiting_messages = "
+               "waiting, "
+               "deletion_due_at = IF(EXISTS (SELECT 1 FROM plan p JOIN route r ON r.from_site_id = p.site_id "
+               "WHERE r.route_id = mirror.route_id AND p.kind = 'site' AND p.state IN ('held', 'refused')), "
+               "NULL, "
+               "IF(withheld_messages > 0, UTC_TIMESTAMP(6), " SOONER ")) WHERE mirror_id = ?",
+               BIND_DUE, BIND_DUE, bind_u64(mirror_id), bind_u64(mirror_id), bind_u64(mirror_id)) < 0
                ? -1
                : 0;
 }
@@ -134,12 +131,17 @@ static int set_done(struct store *store, uint64_t mirror_id, const struct store_
     return rows < 0 ? -1 : 0;
 }
 
+static bool has_gone(const struct store_finish *finish)
+{
+    return finish->figures && (finish->figures->any_gone || finish->figures->withheld_messages > 0);
+}
+
 static int finish_done(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                        struct err *err)
 {
     if (finish->figures && set_figures(store, mirror_id, finish->figures, err))
         return -1;
-    if (finish->figures && finish->figures->any_gone && set_gone(store, mirror_id, finish, err))
+    if (has_gone(finish) && set_gone(store, mirror_id, finish, err))
         return -1;
     if (finish->verify_wanted_seq && set_verified(store, mirror_id, finish, err))
         return -1;
@@ -188,7 +190,7 @@ static int finish_failed(struct store *store, uint64_t mirror_id, const struct e
 static int finish_with_trouble(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                                struct err *err)
 {
-    if (finish->figures && finish->figures->any_gone && set_gone(store, mirror_id, finish, err))
+    if (has_gone(finish) && set_gone(store, mirror_id, finish, err))
         return -1;
     if (finish->verify_wanted_seq && set_verified(store, mirror_id, finish, err))
         return -1;

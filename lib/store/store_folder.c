@@ -60,6 +60,7 @@ static void read_folder(struct store_query *query, struct store_folder *folder)
     folder->source_gone = !store_query_is_null(query);
     folder->gone_seconds = store_query_real_or(query, 0);
     folder->made_by_us = store_query_bool(query);
+    folder->marks.withheld_messages = store_query_u32(query);
     folder->foreign_messages = store_query_u32(query);
     folder->open_intents = store_query_u32(query);
     folder->ghosts = store_query_u32(query);
@@ -75,6 +76,7 @@ int store_folder_list(struct store *store, uint64_t mirror_id, struct store_fold
         "f.target_uidnext, "
         "f.target_exists, f.target_highestmodseq, "
         "TIMESTAMPDIFF(MICROSECOND, f.source_gone_at, UTC_TIMESTAMP(6)) / 1000000.0, f.made_by_us, "
+        "f.withheld_messages, "
         "f.foreign_messages, "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'open'), "
         "(SELECT COUNT(*) FROM intent i WHERE i.folder_id = f.folder_id AND i.state = 'ghost') "
@@ -175,7 +177,8 @@ static int marks_body(struct store *store, void *context, struct err *err)
         store, err,
         "UPDATE folder SET source_uidvalidity = ?, source_uidnext = ?, source_exists = ?, source_unseen = ?, "
         "source_highestmodseq = ?, source_flags_digest = ?, target_uidvalidity = ?, target_uidnext = ?, "
-        "target_exists = ?, target_highestmodseq = ?, foreign_messages = ? WHERE folder_id = ? AND mirror_id "
+        "target_exists = ?, target_highestmodseq = ?, withheld_messages = ?, foreign_messages = ? WHERE "
+        "folder_id = ? AND mirror_id "
         "= ?",
         bind_u64_if(m->source_uidvalidity != 0, m->source_uidvalidity),
         bind_u64_if(m->has_source, m->source_uidnext), bind_u64_if(m->has_source, m->source_exists),
@@ -184,8 +187,9 @@ static int marks_body(struct store *store, void *context, struct err *err)
         bind_bytes_if(m->has_flags_digest, m->source_flags_digest, DIGEST_BYTES),
         bind_u64_if(m->target_uidvalidity != 0, m->target_uidvalidity),
         bind_u64_if(m->has_target, m->target_uidnext), bind_u64_if(m->has_target, m->target_exists),
-        bind_u64_if(m->has_target_modseq, m->target_highestmodseq), bind_u64(marking->foreign_messages),
-        bind_u64(marking->folder_id), bind_u64(marking->lease->mirror_id));
+        bind_u64_if(m->has_target_modseq, m->target_highestmodseq), bind_u64(m->withheld_messages),
+        bind_u64(marking->foreign_messages), bind_u64(marking->folder_id),
+        bind_u64(marking->lease->mirror_id));
     return rows < 0 ? -1 : 0;
 }
 

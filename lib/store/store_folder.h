@@ -19,6 +19,7 @@ struct store_folder_marks {
     uint8_t source_flags_digest[DIGEST_BYTES];
     uint32_t target_uidvalidity, target_uidnext, target_exists;
     uint64_t target_highestmodseq;
+    uint32_t withheld_messages; /* flags that were seen, but not written since the breaker was tripped */
 };
 
 struct store_folder {

@@ -73,7 +73,6 @@ struct store_finish {
     const struct store_mirror_figures *figures; /* DONE; else NULL */
     bool equal;                                 /* DONE: nothing is missing, refused, altered */
     double deletion_delay_seconds;              /* DONE: what is gone is due again when it is over */
-    bool breaker_tripped;                       /* DONE: nothing of that is due before a person decides */
     uint32_t verify_differences;
     const char *verify_report; /* text, a difference a line; NULL if none was done */
     const struct err *error;   /* FAILED: kept in words, fail_count + 1, due after a growing delay with jitter

@@ -211,6 +211,11 @@ def test_uidvalidity_changed_on_many(world):
     changes = Changes(world.target)
     world.copying_goes_on(numbers[0])
     assert changes.of(numbers[0], "flag_change") == 0
+    mirror = world.product.wait_mirror(lambda mirror: mirror["state"] == "held", numbers[0], "flags")
+    assert mirror["messages"]["withheld"] >= 4, "nobody may take it for equal"
+    done = mirror["done_seq"]
+    wait_for(lambda: world.product.mirror(numbers[0], "flags")["proven_age_seconds"] < 1, 15, "a further look")
+    assert world.product.mirror(numbers[0], "flags")["done_seq"] == done, "no turn at each look"
     for mailbox in numbers:
         world.nothing_is_deleted(mailbox, before[mailbox])
     world.product.ctl("held", "allow", plan.plan_id, "--reason", "the store was upgraded").ok()

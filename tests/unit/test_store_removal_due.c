@@ -38,9 +38,12 @@ static void finish(const struct store_gone_work *work, enum store_turn turn, boo
                                      .wanted_seq = work->claim.wanted_seq,
                                      .figures = &figures,
                                      .deletion_delay_seconds = 300,
-                                     .breaker_tripped = tripped,
                                      .error = turn == STORE_TURN_FAILED ? &why : NULL};
+    if (tripped)
+        store_fixture_sql(work->fixture, "INSERT INTO plan (kind, site_id, reason, made_at) SELECT 'site', "
+                                         "from_site_id, 'x', UTC_TIMESTAMP(6) FROM route LIMIT 1");
     ASSERT_OK(store_mirror_finish(work->fixture->store, &work->claim.lease, &end, &err));
+    store_fixture_sql(work->fixture, "DELETE FROM plan WHERE kind = 'site'");
     /* as if it were claimed still */
     store_fixture_sql(
         work->fixture,
