@@ -60,9 +60,8 @@ static bool is_candidate(const struct following *following, const struct store_g
     bool ripe = gone->gone_seconds >= delay_seconds(following);
     if (gone->removal == STORE_REMOVAL_BEGUN)
         return true;
-    if (gone->removal == STORE_REMOVAL_ON_HOLD && gone->allowed)
-        return true;
-    return ripe && (gone->removal == STORE_REMOVAL_NONE || gone->target_uid == 0);
+    return ripe && (gone->removal == STORE_REMOVAL_NONE || gone->target_uid == 0 ||
+                    (gone->removal == STORE_REMOVAL_ON_HOLD && gone->allowed));
 }
 
 static struct store_folder *find_folder(const struct following *following, uint64_t folder_id)

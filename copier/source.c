@@ -69,8 +69,6 @@ static int check_whole(struct imap_session *session, const struct source_view *v
 static int search_all(struct imap_session *session, const struct imap_folder_status *status,
                       struct imap_uids *uids, struct err *err)
 {
-    if (imap_session_exists(session) == 0)
-        return 0;
     if (imap_messages_search_all(session, uids, err) != 0)
         return -1;
     if (is_whole(session, status, count_uids_below(uids, status->uidnext), uids->count))

@@ -164,8 +164,10 @@ static int on_response(void *context, const struct imap_response *response, stru
     struct imap_session *session = context;
     if (response->kind == IMAP_RESPONSE_CONDITION && response->condition == IMAP_BYE)
         return take_bye(session, response, err);
-    if (response->kind == IMAP_RESPONSE_EXISTS)
+    if (response->kind == IMAP_RESPONSE_EXISTS) {
         session->exists = response->first;
+        session->has_exists = true;
+    }
     if (response->kind == IMAP_RESPONSE_EXPUNGE && session->exists > 0)
         session->exists--;
     if (response->kind == IMAP_RESPONSE_TAGGED)

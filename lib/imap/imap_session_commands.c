@@ -78,6 +78,7 @@ struct answer {
     struct imap_session *session;
     struct imap_folder_status *status; /* filled where the command tells of a folder */
     uint32_t exists;                   /* when the answer came */
+    bool has_exists;
 };
 
 static void on_done(void *context, int result, const char *code, const struct err *err)
@@ -85,6 +86,7 @@ static void on_done(void *context, int result, const char *code, const struct er
     struct answer *answer = context;
     answer->result = result;
     answer->exists = answer->session->exists;
+    answer->has_exists = answer->session->has_exists;
     str_into(answer->code, sizeof(answer->code), code);
     if (result != 0)
         answer->err = *err;
@@ -146,6 +148,7 @@ static int send_opening(struct answer *answer, const char *word, const char *wir
 {
     imap_folder_begin(answer->status);
     answer->session->exists = 0;
+    answer->session->has_exists = false;
     return send_question(answer, on_opening, word, wire_name, "", err);
 }
 
@@ -155,6 +158,10 @@ static int await_opening(struct answer *answer, struct err *err)
     struct imap_folder_status *status_out = answer->status;
     if (await_answer(answer, err) != 0)
         return -1;
+    /* Required (RFC 3501 section 6.3.1). Taken for 0 it would tell of an emptied folder (I6). */
+    if (!answer->has_exists)
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER,
+                       "the server opens the folder but does not tell how many messages exist in it");
     imap_folder_take_code(status_out, answer->code); /* READ-ONLY, READ-WRITE */
     status_out->exists = answer->exists;
     status_out->has_exists = true;

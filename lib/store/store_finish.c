@@ -62,14 +62,16 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
 #define BIND_DUE                                                                                             \
     bind_i64(delay_us), bind_i64(delay_us), bind_i64(retry_us), bind_i64(DELETION_AGED_US), bind_i64(delay_us)
 
-#define ROW_DUE "MIN(IF(g.removal IN ('none', 'begun'), " DUE("g.source_gone_at") ", NULL)) AS due, "
+#define ROW_DUE                                                                                              \
+    "MIN(IF(g.removal IN ('none', 'begun') OR p.state = 'allowed', " DUE(                                    \
+        "g.source_gone_at") ", NULL)) AS due, "
 #define FOLDER_DUE                                                                                           \
     "(SELECT MIN(" DUE("e.source_gone_at") ") FROM folder e WHERE e.mirror_id = ? AND e.source_gone_at IS "  \
                                            "NOT NULL AND NOT EXISTS (SELECT 1 FROM message x WHERE "         \
                                            "x.folder_id = e.folder_id)) AS folder_due "
 #define SOONER "LEAST(COALESCE(due, folder_due), COALESCE(folder_due, due))"
 
-/* A recorded row says more than the pass knew: what is begun, held or kept. With a tripped breaker nothing is due before a
+/* A recorded row says more than the pass knew: what is begun, held or kept. What is held is due once it is allowed. With a tripped breaker nothing is due before a
  * person decides; asked here, since it may have been released while the turn went on. */
 static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                     struct err *err)
@@ -85,6 +87,7 @@ static int set_gone(struct store *store, uint64_t mirror_id, const struct store_
                "COALESCE(SUM(g.removal = 'held'), 0) AS held, COALESCE(SUM(g.removal = 'kept'), 0) AS kept, "
                "COALESCE(SUM(g.removal = 'begun'), 0) AS waiting, " ROW_DUE FOLDER_DUE
                "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
+               "LEFT JOIN plan p ON p.plan_id = g.plan_id AND g.removal = 'held' "
                "WHERE f.mirror_id = ? AND g.source_gone_at IS NOT NULL) sums "
                "SET gone_messages = gone, held_messages = held, kept_messages = kept, waiting_messages = "
                "waiting, "

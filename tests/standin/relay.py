@@ -207,7 +207,7 @@ class Liar(Relay):
         super().__init__(server)
 
     def tell_truth(self):
-        self._hidden, self._short, self._figures = set(), {}, {}
+        self._hidden, self._short, self._figures, self._uncounted = set(), {}, {}, set()
 
     def hide_folder(self, mailbox, folder):
         """LIST leaves it out."""
@@ -221,6 +221,10 @@ class Liar(Relay):
         """Some messages are left out: of SEARCH, of listings (FETCH of a set with "*"), of EXISTS and MESSAGES."""
         self._short[mailbox, folder] = (set(uids), search, listing, counts)
 
+    def tell_no_exists(self, mailbox):
+        """A folder is opened without a word about how many messages are in it."""
+        self._uncounted.add(mailbox)
+
     def set_figure(self, mailbox, folder, name, value):
         """UIDNEXT, UIDVALIDITY or HIGHESTMODSEQ as EXAMINE, STATUS and LIST-STATUS tell it."""
         self._figures[mailbox, folder, name] = value
@@ -232,6 +236,8 @@ class Liar(Relay):
         if match := re.match(rb'(?i)(\* STATUS (?:"((?:[^"\\]|\\.)*)"|(\S+)) )(.*)', line, re.S):
             return self._status(session, match)
         if match := re.match(rb"(?i)\* (\d+) EXISTS", line):
+            if session.mailbox in self._uncounted:
+                return None
             return [b"* %d EXISTS\r\n" % (int(match[1]) - self._left_out(session, session.folder))]
         if re.match(rb"(?i)\* E?SEARCH\b", line):
             return [self._search(session, line)]

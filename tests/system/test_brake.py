@@ -188,6 +188,29 @@ def test_a_truncated_search_or_listing(world, route, mailbox, told):
     world.product.wait_equal(world.production, world.target, mailbox)
 
 
+def test_a_folder_opened_without_a_count(world):
+    """Half an answer, twice, and no message in any listing that agrees with it: nothing is concluded."""
+    mailbox = "6034"
+    before = world.mirrored("shortlisting", mailbox, {INBOX: voicemail(world, 6)})
+    world.doors["shortlisting"].tell_no_exists(mailbox)
+    world.production.deliver(mailbox, "INBOX", world.tiny())
+    world.product.wait_mirror(lambda mirror: "does not tell how many" in str(mirror["error"]), mailbox, "shortlisting")
+    world.doors["shortlisting"].tell_truth()
+    world.product.wait_equal(world.production, world.target, mailbox)
+    assert [digest for digest in before if digest not in world.digests(mailbox)] == []
+
+
+def test_a_plan_that_is_allowed_before_its_second_look(world):
+    """Of a folder: it waits for that look, and is carried out then, without being asked."""
+    mailbox = "6165"
+    world.mirrored("shrinking", mailbox, {INBOX: [world.tiny()], ("A",): voicemail(world), ("B",): [world.tiny()]})
+    folders(world.production, mailbox, ("delete", "A"))
+    plan = world.held(mailbox=mailbox)
+    world.product.ctl("held", "allow", plan.plan_id, "--reason", "he left").ok()
+    wait_for(lambda: world.plans(plan_id=plan.plan_id, state="done"), 20, lambda: f"{world.plans()}\n{world.product.log_tail(40)}")
+    assert len(world.digests(mailbox)) == 2
+
+
 def test_uidvalidity_changed_and_messages_gone_at_once(world):
     """However few: nobody deleted these one by one."""
     mailbox = "6041"

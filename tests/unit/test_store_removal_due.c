@@ -121,6 +121,12 @@ static void test_not_due(void **state)
         finish(&work, STORE_TURN_DONE, false);
         assert_true(due(&work) == -1);
     }
+    store_fixture_sql(*state, "INSERT INTO plan (plan_id, kind, state, site_id, reason, made_at) "
+                              "VALUES (77, 'mailbox', 'allowed', 1, 'x', UTC_TIMESTAMP(6))");
+    store_fixture_sql(*state, "UPDATE message SET removal = 'held', plan_id = 77");
+    finish(&work, STORE_TURN_DONE, false); /* a person allowed it before its second look */
+    assert_true(due(&work) > 295);
+    store_fixture_sql(*state, "UPDATE message SET removal = 'kept', plan_id = NULL");
     store_fixture_sql(*state, "UPDATE message SET removal = 'begun' LIMIT 1");
     finish(&work, STORE_TURN_DONE, false);
     assert_true(due(&work) > 295);
