@@ -38,7 +38,9 @@ class Waker:
     def _accept(self):
         while True:
             try:
-                self.pipes.append(self.inbox.accept(b"PUSH"))
+                pipe = self.inbox.accept(b"PUSH")
+                pipe.socket.setblocking(False)  # a copier that is stopped reads nothing
+                self.pipes.append(pipe)
             except (EOFError, ConnectionError):
                 pass
             except OSError:
@@ -48,6 +50,8 @@ class Waker:
         for pipe in list(self.pipes):
             try:
                 pipe.send(self.WAKE_UP)
+            except BlockingIOError:
+                pass  # it has enough of them; should half a message have gone, it makes a new connection
             except OSError:
                 self.pipes.remove(pipe)
 

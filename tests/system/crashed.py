@@ -1,8 +1,11 @@
-"""A copier that is killed at every step that lasts: the points of lib/base/crash.h, in a build of their own.
+"""A copier that is killed at every step that lasts, or stopped there until its lease is over and another took the mailbox
+over: the points of lib/base/crash.h, in a build of their own.
 
 For one scenario: an undisturbed run counts the points; then the same mailbox, under another number for each point, has its
 copier killed there, and the next copier killed again at a random one; a last copier finishes all. Each end must be the
 undisturbed one, on both sides, and the store's invariants must hold.
+
+Sleepers: while the other copier is stopped as well, at a random point, the first is woken and must not write a thing.
 """
 import itertools
 import os
@@ -12,7 +15,7 @@ import select
 import signal
 import subprocess
 
-from copied import Copied
+from copied import Copied, quoted
 from helpers import ROOT, wait_for
 from mirrored import CHANGING, sessions_of, settle_log
 from scenarios import Play
@@ -33,10 +36,11 @@ def all_points():
 
 
 class Crashed(Copied):
-    def __init__(self, folder, production, target, scenario, without=()):
-        super().__init__(folder, production, target, without=without, deletions=scenario.deletions, batch_messages=2)
+    def __init__(self, folder, production, target, scenario, without=(), **copy):
+        super().__init__(folder, production, target, without=without, deletions=scenario.deletions, batch_messages=2, **copy)
         self.points = self.folder / "points"
         self.running = None
+        self.sleepers = []
         self.instances = itertools.count()  # each copier another: what its predecessor left is not to be taken over at once
         self.reached = set()  # points, by any copier
 
@@ -47,6 +51,8 @@ class Crashed(Copied):
         return self
 
     def __exit__(self, *arguments):
+        for sleeper in self.sleepers:
+            sleeper.end()
         self.end()
         super().__exit__(*arguments)
 
@@ -57,10 +63,21 @@ class Crashed(Copied):
         environ = {**os.environ, "MIRROR_CRASH_FILE": str(self.points)}
         if kill_at:
             environ["MIRROR_CRASH_AT"] = str(kill_at)
-        with open(self.folder / "copier0.log", "ab") as log:
-            self.running = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", CRASH_BIN / "mirror-copier", "--config",
-                                             self.config, "--instance", str(next(self.instances))], env=environ, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+        self.running = self.start(self.folder / "copier0.log", environ)
+
+    def start(self, log, environ):
+        with open(log, "ab") as file:
+            return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", CRASH_BIN / "mirror-copier", "--config", self.config,
+                                     "--instance", str(next(self.instances))],
+                                    env=environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+
+    def start_sleeper(self, mailbox, stop_at):
+        """Returns when it sleeps, or has done all; None in the latter case."""
+        sleeper = Sleeper(self, mailbox, stop_at)
+        self.sleepers.append(sleeper)
+        wait_for(lambda: sleeper.sleeps() or self.scan(mailbox) or self.is_done(mailbox), RUN_SECONDS,
+                 lambda: f"{mailbox} done, or asleep at {stop_at}:\n{sleeper.log_text()[-4000:]}")
+        return sleeper if sleeper.sleeps() else sleeper.end()
 
     def end(self):
         """Its exit status; -SIGKILL also where that is ours."""
@@ -115,6 +132,30 @@ class Crashed(Copied):
                                WHERE b.number = '{mailbox}'""")
 
 
+class Sleeper:
+    """A copier that is stopped at a point."""
+
+    def __init__(self, crashed, mailbox, stop_at):
+        self.name = f"sleeper{len(crashed.sleepers)}"
+        self.log = crashed.folder / f"{self.name}.log"
+        self.process = crashed.start(self.log, {**os.environ, "MIRROR_CRASH_AT": str(stop_at), "MIRROR_CRASH_STOP": "yes"})
+
+    def sleeps(self):
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        assert stat.rpartition(")")[2].split()[0] not in "ZX", self.log_text()[-4000:]
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    def wake(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Killed(Play):
     def __init__(self, world, scenario, numbers, rng):
         super().__init__(world, scenario, numbers)
@@ -153,6 +194,61 @@ class Killed(Play):
             if again:  # what the first one left is left again
                 self.kills.append(again)
         return mailboxes
+
+
+class Asleep(Killed):
+    """`lease_seconds` of the world are short."""
+
+    def hold_back(self, *mailboxes):
+        """For those no copier has time now."""
+        self.world.sql(f"""UPDATE mirror SET due_at = '9999-01-01' WHERE mailbox_id IN
+                           (SELECT mailbox_id FROM mailbox WHERE number IN ({quoted(mailboxes)}))""")
+
+    def let_go(self, mailbox):
+        self.world.sql(f"""UPDATE mirror SET due_at = UTC_TIMESTAMP(6) WHERE mailbox_id IN
+                           (SELECT mailbox_id FROM mailbox WHERE number = '{mailbox}')""")
+
+    def put_to_sleep(self, mailboxes):
+        sleepers = []
+        for step, mailbox in enumerate(mailboxes, 1):
+            self.world.want_mailboxes(mailbox)
+            sleepers.append(self.world.start_sleeper(mailbox, step))
+            assert sleepers[-1], f"{mailbox} came to no point {step}"
+            self.hold_back(mailbox)
+        wait_for(lambda: self.world.number("SELECT COUNT(*) FROM mirror WHERE lease_until > UTC_TIMESTAMP(6)") == 0, 30,
+                 "all leases are over")
+        return sleepers
+
+    def wake_beside_another(self, mailbox, sleeper, points):
+        """Was there another, asleep with a lease that lives?"""
+        self.world.want_mailboxes(mailbox)
+        other = None if self.world.is_done(mailbox) else self.world.start_sleeper(mailbox, self.rng.randint(1, points))
+        writes = self.world.write_seq(mailbox)
+        self.hold_back(mailbox)
+        sleeper.wake()
+        wait_for(lambda: re.search(r"turn (failed|done)|copies are removed", sleeper.log_text()), 30,
+                 lambda: f"{mailbox}: the end of the sleeper's turn:\n{sleeper.log_text()[-4000:]}")
+        sleeper.end()
+        self.let_go(mailbox)
+        if other:
+            assert self.world.write_seq(mailbox) == writes, f"{mailbox}: written by a sleeper:\n{sleeper.log_text()[-4000:]}"
+            other.wake()
+            wait_for(lambda: self.world.scan(mailbox) or self.world.is_done(mailbox), 30,
+                     lambda: f"{mailbox} done by the other:\n{other.log_text()[-4000:]}")
+            other.end()
+        return bool(other)
+
+
+def sleep_at_every_point(crashed, scenario, numbers, rng):
+    """Returns what was done, in words."""
+    play = Asleep(crashed, scenario, numbers, rng)
+    first, points = play.undisturbed()
+    mailboxes = play.prepare(len(points))
+    sleepers = play.put_to_sleep(mailboxes)
+    woken = [play.wake_beside_another(*pair, len(points)) for pair in zip(mailboxes, sleepers)]
+    play.finish(mailboxes)
+    play.judge(first, mailboxes)
+    return f"{len(points)} slept past their lease, {sum(woken)} woken beside another in the middle of its turn"
 
 
 def kill_at_every_point(crashed, scenario, numbers, rng):

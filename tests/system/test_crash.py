@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from chaos import rng  # noqa: F401
-from crashed import CRASH_BIN, Crashed, all_points, kill_at_every_point
+from chaos import LEASE_SECONDS, rng  # noqa: F401
+from crashed import CRASH_BIN, Crashed, all_points, kill_at_every_point, sleep_at_every_point
 from helpers import BIN
 from scenarios import SCENARIOS
 from standin.dovecot import Dovecot
@@ -33,6 +33,16 @@ def test_killed_at_every_point(workdir, sides, rng, say, case):  # noqa: F811
         said = kill_at_every_point(crashed, scenario, NUMBERS, rng)
         REACHED.update(crashed.reached)
     DONE.append(case)
+    say(f"{said}; {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.parametrize("name", ["first copy", "deletion"])
+def test_asleep_at_every_point(workdir, sides, rng, say, name):  # noqa: F811
+    """What another has taken over is not written to by who sleeps past its lease and wakes (fencing)."""
+    began = time.monotonic()
+    scenario = SCENARIOS[name]()
+    with Crashed(workdir, *sides, scenario, lease_seconds=LEASE_SECONDS) as crashed:
+        said = sleep_at_every_point(crashed, scenario, NUMBERS, rng)
     say(f"{said}; {time.monotonic() - began:.1f} s")
 
 
