@@ -11,6 +11,7 @@
 #include "copier/copy.h"
 #include "copier/deletions.h"
 #include "copier/details.h"
+#include "copier/expunge.h"
 #include "copier/identify.h"
 #include "copier/marks.h"
 #include "copier/settle.h"
@@ -586,4 +587,44 @@ int reconcile_folder(struct turn *turn, const struct folders_pair *pair, struct 
     pass_fini(&pass);
     log_context_pop();
     return result == 0 ? 0 : err_prefix(err, "folder %s", pair->folder->name);
+}
+
+/* ---- gone from production ---- */
+
+/* The target has no such folder: nothing can have come true in it. */
+static int drop_intents(struct pass *pass, struct err *err)
+{
+    struct pass_commit commit = {0};
+    uint64_t *ids = mem_grow(NULL, pass->intent_count + 1, sizeof(*ids));
+    int result;
+    for (size_t i = 0; i < pass->intent_count; i++)
+        ids[commit.intents_gone_count++] = pass->intents[i].intent_id;
+    commit.intents_gone = ids;
+    result = pass_commit(pass, &commit, err);
+    free(ids);
+    return result;
+}
+
+static int settle_gone(struct pass *pass, struct err *err)
+{
+    bool missing = false;
+    if (load(pass, err) != 0 || expunge_is_missing(pass->turn, pass->folder, &missing, err) != 0)
+        return -1;
+    if (missing)
+        return drop_intents(pass, err);
+    if (look_at_target(pass, err) != 0 || settle_intents(pass, NULL, 0, err) != 0 ||
+        identify_target(pass, err) != 0)
+        return -1;
+    return settle_ghosts(pass, err);
+}
+
+int reconcile_gone_folder(struct turn *turn, struct store_folder *folder, struct err *err)
+{
+    struct pass pass = {.turn = turn, .folder = folder};
+    int result;
+    log_context_push("folder", folder->name);
+    result = settle_gone(&pass, err);
+    pass_fini(&pass);
+    log_context_pop();
+    return result == 0 ? 0 : err_prefix(err, "folder %s", folder->name);
 }

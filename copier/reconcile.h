@@ -11,4 +11,8 @@
  * ERR_FOLDER is this folder's own: the turn goes on with the next. */
 int reconcile_folder(struct turn *turn, const struct folders_pair *pair, struct err *err);
 
+/* For a folder that is gone from production and has open intents or ghosts: what came true on the target gets its row, so
+ * that it is removed with the others; the rest is over in its time. */
+int reconcile_gone_folder(struct turn *turn, struct store_folder *folder, struct err *err);
+
 #endif

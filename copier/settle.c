@@ -42,6 +42,14 @@ static bool can_ask_source(const struct pass *pass, const struct store_intent *i
     return intent->source_uidvalidity == pass->source.status.uidvalidity;
 }
 
+/* A folder that is gone from production is not asked at all; its UIDs count as they were recorded. */
+static bool is_uid_known(const struct pass *pass, const struct store_intent *intent)
+{
+    return can_ask_source(pass, intent) ||
+           (pass->folder->source_gone &&
+            intent->source_uidvalidity == pass->folder->marks.source_uidvalidity);
+}
+
 static struct match_key key_of(const struct store_intent *intent)
 {
     struct match_key key = {
@@ -117,13 +125,13 @@ static void take_digests(struct store_message *row, const struct digest_pair *pa
     row->has_digest = true;
 }
 
-/* Without a source UID and not gone it is identified again. */
+/* Without a source UID, and not gone, it is identified again. */
 static struct store_message *row_of(struct settling *settling, size_t i)
 {
     struct pass *pass = settling->pass;
     const struct store_intent *intent = settling->intents[i];
     const struct settle_known *known = find_known(settling, intent->source_uid);
-    bool gone = settling->source_gone[i], named = can_ask_source(pass, intent) && !gone;
+    bool gone = settling->source_gone[i] || pass->folder->source_gone, named = is_uid_known(pass, intent);
     struct store_message *row = named ? pass_row_by_source(pass, intent->source_uid) : NULL;
     if (!row)
         row = pass_row_add(pass);

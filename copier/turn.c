@@ -214,6 +214,18 @@ static int reconcile_all(struct turn *turn, const struct folders_work *work, str
     return 0;
 }
 
+static int settle_gone_folders(struct turn *turn, const struct folders_work *work, struct err *err)
+{
+    for (size_t i = 0; i < work->folder_count; i++) {
+        struct store_folder *folder = &work->folders[i];
+        struct err folder_err = {0};
+        if (folder->source_gone && folder->open_intents + folder->ghosts > 0 &&
+            reconcile_gone_folder(turn, folder, &folder_err) != 0 && turn_bear(turn, &folder_err, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static bool is_verify_wanted(const struct turn *turn)
 {
     return turn->claim->verify_wanted_seq > turn->claim->verify_done_seq;
@@ -243,6 +255,8 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
     if (open_sides(turn, err) != 0 || folders_prepare(turn, &work, err) != 0)
         goto out;
     result = reconcile_all(turn, &work, err);
+    if (result == 0 && !turn->yielded)
+        result = settle_gone_folders(turn, &work, err);
     if (result == 0 && !turn->yielded)
         result = deletions_follow(turn, &work, err);
     if (result == 0)

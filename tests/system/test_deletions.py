@@ -125,6 +125,26 @@ def test_folders_removed_on_production_are_removed(world, route, mailbox):
                              f"WHERE b.number = '{mailbox}'") == [["INBOX"], ["Stays"]]
 
 
+def test_an_append_that_came_true_in_a_folder_that_is_gone_by_now(world):
+    """Its copier died, and nobody has looked since: the copy is ours, and goes with its folder."""
+    mailbox = "5009"
+    messages = [world.tiny(), world.tiny()]
+    target = world.mirrored("dr", mailbox, {INBOX: [world.tiny()], ("Gone",): messages, ("Stays",): []})
+    world.product.ctl("pause", "dr").ok()
+    target.deliver(mailbox, "Gone", messages[0])
+    world.product.sql("INSERT INTO intent (folder_id, source_uidvalidity, source_uid, internal_date, size_bytes, header_sha256, "
+                      "flags, target_uidvalidity, target_uidnext, lease_epoch, created_at) SELECT f.folder_id, "
+                      "f.source_uidvalidity, 99, g.internal_date, g.size_bytes, g.header_sha256, '', f.target_uidvalidity, 3, 1, "
+                      "UTC_TIMESTAMP(6) FROM message g JOIN folder f USING (folder_id) JOIN mirror USING (mirror_id) JOIN mailbox "
+                      f"b USING (mailbox_id) WHERE b.number = '{mailbox}' AND f.name = 'Gone' AND g.target_uid = 1")
+    folders(world.production, mailbox, ("delete", "Gone"))
+    world.product.ctl("resume", "dr").ok()
+    world.product.wait_mirror(lambda mirror: mirror["gone_folders"] == 0 and mirror["messages"]["source"] == 1
+                              and mirror["state"] == "equal", mailbox)
+    assert set(read_mailbox(target.endpoint(), mailbox)) == {INBOX, ("Stays",)}
+    assert world.product.sql("SELECT COUNT(*) FROM intent") == [["0"]]
+
+
 def test_a_copy_that_is_another_message_now_is_left_alone(world):
     """The record says one thing about a UID, the target another: the message there is somebody's."""
     mailbox = "5005"
