@@ -313,7 +313,7 @@ CREATE TABLE IF NOT EXISTS plan (
   decision     VARBINARY(800) NOT NULL DEFAULT '',
   ended_at     DATETIME(6) NULL,
   KEY mirror (mirror_id, state),
-  KEY route (route_id, made_at),
+  KEY route (route_id, made_at, state, kind, mirror_id, emptied, messages),
   KEY site (site_id, kind, state)
 );
 
@@ -334,7 +334,8 @@ CREATE TABLE IF NOT EXISTS plan_message (
 );
 
 -- removal: what was removed without a person's word, for the windows of the brakes. Written by: copier, in the transaction
--- that begins the removal; scanner (rows older than 35 days go). counted: without those past retention_days.
+-- that begins the removal; scanner (rows older than 35 days go). counted: without greetings
+-- and those that passed retention_days lately.
 CREATE TABLE IF NOT EXISTS removal (
   removal_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   route_id    INT UNSIGNED NOT NULL,
@@ -343,7 +344,7 @@ CREATE TABLE IF NOT EXISTS removal (
   messages    INT UNSIGNED NOT NULL,
   counted     INT UNSIGNED NOT NULL,
   emptied     BOOLEAN NOT NULL DEFAULT 0,
-  KEY route (route_id, at),
+  KEY route (route_id, at, mirror_id, counted, emptied),
   KEY tidy (at)
 );
 
