@@ -3,8 +3,8 @@
  * in, verdict out; store_removal.c counts them, under a lock of the route's row.
  *
  * Counted are messages gone from production whose copy is still there (from the first look on, proven or not), those held
- * lately, and those removed without a person's word, all within the window; but not those that are older than the store
- * keeps its messages by itself (retention_days). Shares are of what is left and what is going: neither what a person
+ * lately, and those removed without a person's word, all within the window; but not those that passed lately the age at
+ * which the store removes its messages by itself (retention_days). Shares are of what is left and what is going: neither what a person
  * decided to keep nor a night's clean-up makes a loss look smaller.
  */
 #ifndef MIRROR_STORE_STORE_BRAKE_H

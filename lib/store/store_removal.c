@@ -167,9 +167,25 @@ struct asking {
     struct store_brake_route route;
 };
 
-/* Newer than what the store removes by itself. */
-#define COUNTED "(? = 0 OR g.internal_date >= UNIX_TIMESTAMP() - ? * 86400)"
+/* Not what the store may have removed by itself, since its age passed the limit in the last two days. What is older was not
+ * subject to that, or we would not have seen it any more: saved messages, say. Where the clean-up did not run for a week,
+ * what it makes up for is held, and a person says so. */
+#define COUNTED "(UNIX_TIMESTAMP() - g.internal_date NOT BETWEEN ? AND ?)"
 #define WINDOW "UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND"
+
+enum { DAY_SECONDS = 86400, CLEAN_UP_DAYS = 2 };
+
+static struct store_param cleaned_up_from(const struct asking *asking)
+{
+    uint32_t days = asking->request->route->from_site->retention_days;
+    return bind_i64(days ? (int64_t)days * DAY_SECONDS : INT64_MAX); /* not known: all counts */
+}
+
+static struct store_param cleaned_up_to(const struct asking *asking)
+{
+    return bind_i64(((int64_t)asking->request->route->from_site->retention_days + CLEAN_UP_DAYS) *
+                    DAY_SECONDS);
+}
 
 static uint64_t window_us(const struct asking *asking)
 {
@@ -200,18 +216,18 @@ static int is_tripped(struct store *store, uint64_t mirror_id, bool *tripped_out
     return store_query_end(query, err);
 }
 
-/* `recent`: held within the window, so that a wipe that comes in pieces is seen whole. Begun ones stand in `removal`. */
+/* `recent`: held within the window, so that a wipe that comes in pieces is seen whole. Begun ones stand in `removal`.
+ * Nameless ones were not cleaned up, however old. */
 static int count_rows(struct store *store, struct asking *asking, struct err *err)
 {
     const struct config_route *route = asking->request->route;
     struct store_brake_mailbox *mailbox = &asking->mailbox;
-    uint32_t days = route->from_site->retention_days;
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT COALESCE(SUM(here AND NOT greeting), 0), "
         "COALESCE(SUM((undecided OR recent) AND NOT here AND counted AND NOT greeting), 0), "
         "COALESCE(SUM(undecided AND NOT here AND counted AND NOT greeting), 0), "
-        "COALESCE(SUM(undecided AND NOT here AND counted AND nameless), 0), "
+        "COALESCE(SUM(undecided AND NOT here AND nameless), 0), "
         "COALESCE(SUM(undecided AND proven AND greeting), 0), COALESCE(SUM(here AND greeting), 0), "
         "COUNT(DISTINCT IF(undecided, gone_folder, NULL)) FROM "
         "(SELECT g.source_gone_at IS NULL AS here, g.removal = 'none' AS undecided, "
@@ -222,7 +238,8 @@ static int count_rows(struct store *store, struct asking *asking, struct err *er
         "FROM folder f JOIN message g ON g.folder_id = f.folder_id "
         "WHERE f.mirror_id = ? AND g.target_uid IS NOT NULL) copies",
         bind_u64((uint64_t)(route->deletions.delay_seconds * 1e6)), bind_u64(window_us(asking)),
-        bind_u64(days), bind_u64(days), bind_text(asking->greetings), bind_u64(asking->lease->mirror_id));
+        cleaned_up_from(asking), cleaned_up_to(asking), bind_text(asking->greetings),
+        bind_u64(asking->lease->mirror_id));
     if (query && store_query_next(query)) {
         mailbox->left = store_query_u32(query);
         mailbox->going = store_query_u32(query);
@@ -400,14 +417,13 @@ static int begin(struct store *store, const uint64_t *message_ids, size_t count,
 static int count_proven(struct store *store, const struct asking *asking, uint32_t *counted_out,
                         struct err *err)
 {
-    uint32_t days = asking->request->route->from_site->retention_days;
     *counted_out = 0;
     for (size_t i = 0; i < asking->request->proven_count; i++) {
         struct store_query *query =
             STORE_ROWS(store, err,
                        "SELECT " COUNTED " AND NOT FIND_IN_SET(g.folder_id, ?) FROM message g WHERE "
                        "g.message_id = ? AND g.removal = 'none'",
-                       bind_u64(days), bind_u64(days), bind_text(asking->greetings),
+                       cleaned_up_from(asking), cleaned_up_to(asking), bind_text(asking->greetings),
                        bind_u64(asking->request->proven[i]));
         *counted_out += query && store_query_next(query) && store_query_bool(query);
         if (store_query_end(query, err))

@@ -3,7 +3,7 @@
  */
 #include "brake_month.h"
 
-/* Older ones don't count where retention is known: they may go any night. */
+/* The store's own clean-up may take older ones any night: those don't count where retention is known. */
 static bool is_young(const struct month *month, const struct month_message *message)
 {
     return month->now - message->at < MONTH_RETENTION_DAYS * MONTH_DAY;

@@ -16,7 +16,9 @@ static uint32_t window_seconds(const struct month *month)
 
 static bool is_counted(const struct month *month, const struct month_message *message)
 {
-    return !month->rules.retention_known || month->now - message->at <= MONTH_RETENTION_DAYS * MONTH_DAY;
+    uint32_t age = month->now - message->at;
+    return !month->rules.retention_known || age < MONTH_RETENTION_DAYS * MONTH_DAY ||
+           age > (MONTH_RETENTION_DAYS + 2) * MONTH_DAY;
 }
 
 static void see(struct month *month, struct month_mailbox *mailbox)
@@ -50,7 +52,7 @@ static struct store_brake_mailbox count_messages(const struct month *month,
         counts.left += !gone && !message->greeting;
         counts.greetings_left += !gone && message->greeting;
         counts.going += going && !message->greeting;
-        counts.nameless += going && message->nameless;
+        counts.nameless += gone && message->nameless;
         counts.greetings_gone += proven && message->greeting;
     }
     return counts;

@@ -145,7 +145,7 @@ static void test_window(void **state)
     assert_int_equal(answer.held, 21);
 }
 
-/* Older than what the store keeps by itself: neither when it goes nor once it went. Greetings are counted apart. */
+/* What passed lately the age at which the store removes: neither when it goes nor once it went. Greetings are counted apart. */
 static void test_retention_and_greetings(void **state)
 {
     FIXTURE_OR_SKIP(state);
@@ -165,6 +165,48 @@ static void test_retention_and_greetings(void **state)
     store_gone_add(&work, work.inbox, 1, 1);
     assert_string_equal(ask(&work).reason,
                         "all 31 messages are gone from production: more than 30 and more than 50 %");
+}
+
+static void date_back(const struct store_gone_work *work, double days)
+{
+    store_fixture_sql(work->fixture, "UPDATE message SET internal_date = UNIX_TIMESTAMP() - %.0f",
+                      days * 86400);
+}
+
+/* The clean-up evidently leaves them (saved ones, say), or they would not have been there any more. */
+static void test_retention_that_left_them(void **state)
+{
+    static const struct {
+        uint32_t retention_days;
+        double age_days;
+        bool held;
+    } table[] = {{30, 29.9, true}, {30, 30.1, false}, {30, 31.9, false}, {30, 32.1, true}, {30, 400, true},
+                 {30, -1, true},   {0, 1, true},      {0, 400, true},    {36500, 400, true}};
+    FIXTURE_OR_SKIP(state);
+    struct store_gone_work work = store_gone_begin(*state, MAILBOXES);
+    store_gone_add(&work, work.inbox, 31, 1);
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        store_fixture_sql(*state, "UPDATE message SET removal = 'none', plan_id = NULL");
+        store_fixture_sql(*state, "DELETE FROM plan");
+        store_fixture_sql(*state, "DELETE FROM plan_message");
+        work.fixture->sites[0].retention_days = table[i].retention_days;
+        date_back(&work, table[i].age_days);
+        if ((ask(&work).verdict == STORE_REMOVAL_HELD) != table[i].held)
+            fail_msg("%g days old at %u days", table[i].age_days, table[i].retention_days);
+    }
+}
+
+/* No clean-up numbers a folder anew. */
+static void test_nameless_ones_are_never_cleaned_up(void **state)
+{
+    FIXTURE_OR_SKIP(state);
+    struct store_gone_work work = store_gone_begin(*state, MAILBOXES);
+    work.fixture->sites[0].retention_days = 30;
+    store_gone_add(&work, work.inbox, 2, 1);
+    date_back(&work, 31);
+    store_fixture_sql(*state, "UPDATE message SET source_uid = NULL LIMIT 1");
+    assert_string_equal(ask(&work).reason,
+                        "1 message is gone since the folder was made anew (UIDVALIDITY changed)");
 }
 
 /* Held lately it counts on, without copies it does not: a wipe that comes in pieces is seen whole. */
@@ -267,6 +309,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_held_counts, store_fixture_setup,
                                         store_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_window, store_fixture_setup, store_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_that_left_them, store_fixture_setup,
+                                        store_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_nameless_ones_are_never_cleaned_up, store_fixture_setup,
+                                        store_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_retention_and_greetings, store_fixture_setup,
                                         store_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_wipe_in_pieces, store_fixture_setup, store_fixture_teardown),
