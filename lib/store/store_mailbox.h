@@ -35,7 +35,6 @@ struct store_mirror_status {
     uint64_t mirror_id;
     const char *mailbox, *name, *cos, *route;
     uint32_t priority;
-    const char *state; /* of store_state_word() */
     bool equal, paused, removing, working, wanted, verify_wanted;
     uint64_t wanted_seq, done_seq, verify_wanted_seq, verify_done_seq;
     uint32_t source_messages, target_messages, missing_messages, refused_messages, altered_messages,
@@ -53,7 +52,7 @@ struct store_mirror_status {
     const char *error, *error_scope, *error_side;
     double error_age_seconds, error_since_seconds;
     const char *look_error;
-    double look_age_seconds, look_error_age_seconds;
+    double look_error_age_seconds;
     double verified_age_seconds;
     int64_t verify_differences; /* -1: never verified */
     const char *verify_report;

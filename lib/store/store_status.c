@@ -4,9 +4,7 @@
  */
 #include "store/store_mailbox.h"
 
-#include "base/str.h"
 #include "store/store_query.h"
-#include "store/store_state.h"
 
 /* SINCE "column" NOW: seconds. AGE "column" OLD: the same, but 0 for what was committed after this statement began. */
 #define SINCE "TIMESTAMPDIFF(MICROSECOND, "
@@ -26,7 +24,7 @@ static const char status_sql[] =
     "m.copied_messages, m.copied_bytes, m.refused_keywords, m.lease_owner, " AGE "m.behind_since" OLD ", " AGE
     "m.proven_at" OLD ", GREATEST(-" SINCE "m.next_try_at" NOW ", 0), "
     "m.error, m.error_scope, m.error_side, " AGE "m.error_at" OLD ", " AGE "m.error_since" OLD ", "
-    "l.error, " AGE "l.looked_at" OLD ", " AGE "l.error_at" OLD ", " AGE "m.verified_at" OLD ", "
+    "l.error, " AGE "l.error_at" OLD ", " AGE "m.verified_at" OLD ", "
     "m.verify_differences, IF(? IS NULL, NULL, m.verify_report), p.name, t.name, p.login_state, "
     "t.login_state, p.error, t.error, m.held_messages, m.kept_messages, m.waiting_messages, "
     "m.withheld_messages, "
@@ -39,8 +37,7 @@ static const char status_sql[] =
     "IF(m.kept_messages > 0, (SELECT q.decided_by " PLANS " AND q.state = 'refused' "
     "ORDER BY q.plan_id DESC LIMIT 1), ''), "
     "(SELECT MIN(q.plan_id) " BREAKER " IN ('held', 'refused')), "
-    "EXISTS (SELECT 1 " BREAKER
-    " = 'refused'), m.fail_count, COALESCE(l.fail_count, 0), m.behind_since IS NOT NULL "
+    "EXISTS (SELECT 1 " BREAKER " = 'refused') "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
@@ -98,7 +95,6 @@ static void read_troubles(struct store_query *query, struct store_mirror_status 
     status->error_age_seconds = store_query_real_or(query, -1);
     status->error_since_seconds = store_query_real_or(query, -1);
     status->look_error = store_query_text(query);
-    status->look_age_seconds = store_query_real_or(query, -1);
     status->look_error_age_seconds = store_query_real_or(query, -1);
     status->verified_age_seconds = store_query_real_or(query, -1);
     bool verified = !store_query_is_null(query);
@@ -133,27 +129,6 @@ static void read_deletions(struct store_query *query, struct store_mirror_status
     status->breaker_refused = store_query_bool(query);
 }
 
-static void read_state(struct store_query *query, struct store_mirror_status *status)
-{
-    struct store_state_facts facts = {
-        .paused = status->paused,
-        .site_stopped =
-            str_equal(status->from_login_state, "stopped") || str_equal(status->to_login_state, "stopped"),
-        .working = status->working,
-        .fail_count = store_query_u32(query),
-        .look_fail_count = store_query_u32(query),
-        .ever_looked = status->look_age_seconds >= 0 || status->proven_age_seconds >= 0,
-        .ever_done = status->done_seq > 0,
-        .wanted = status->wanted || status->verify_wanted,
-        .behind = store_query_bool(query),
-        .equal = status->equal,
-        .held = status->held_messages + status->withheld_messages > 0 ||
-                (status->breaker_plan > 0 && status->gone_messages > 0),
-        .going = status->gone_messages > 0,
-    };
-    status->state = store_state_word(&facts);
-}
-
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,
                          void (*on_mirror)(void *context, const struct store_mirror_status *mirror),
                          void *context, struct err *err)
@@ -171,7 +146,6 @@ int store_mailbox_status(struct store *store, const struct store_status_filter *
         read_troubles(query, &status);
         read_sites(query, &status);
         read_deletions(query, &status);
-        read_state(query, &status);
         on_mirror(context, &status);
     }
     return store_query_end(query, err);

@@ -1,13 +1,11 @@
 /*
- * What the store decides without a database: the login gate, states in words, delays, errors' classes, the splitting of
- * migrations.
+ * What the store decides without a database: the login gate, delays, errors' classes, the splitting of migrations.
  */
 #include "base/str.h"
 #include "store/store_finish.h"
 #include "store/store_gate.h"
 #include "store/store_link.h"
 #include "store/store_migrate.h"
-#include "store/store_state.h"
 
 #include <mysqld_error.h>
 #include <errmsg.h>
@@ -177,39 +175,7 @@ static void test_gate_unreachable_is_no_refusal(void **state)
     assert_int_equal(gate.troubles, 0);
 }
 
-/* ---- words, delays, classes ---- */
-
-static void test_state_words(void **state)
-{
-    const struct store_state_facts well = {.ever_looked = true, .ever_done = true, .equal = true};
-    struct store_state_facts facts = well;
-    (void)state;
-    assert_string_equal(store_state_word(&facts), "equal");
-    facts.going = true;
-    assert_string_equal(store_state_word(&facts), "deleting");
-    facts.held = true;
-    assert_string_equal(store_state_word(&facts), "held");
-    facts.equal = false;
-    assert_string_equal(store_state_word(&facts), "not equal");
-    facts.wanted = true;
-    assert_string_equal(store_state_word(&facts), "waiting");
-    facts.behind = true;
-    assert_string_equal(store_state_word(&facts), "behind");
-    facts.ever_looked = false;
-    assert_string_equal(store_state_word(&facts), "not looked at");
-    facts.ever_done = false;
-    assert_string_equal(store_state_word(&facts), "new");
-    facts.look_fail_count = 1;
-    assert_string_equal(store_state_word(&facts), "not looked at");
-    facts.fail_count = 1;
-    assert_string_equal(store_state_word(&facts), "failing");
-    facts.working = true;
-    assert_string_equal(store_state_word(&facts), "working");
-    facts.site_stopped = true;
-    assert_string_equal(store_state_word(&facts), "stopped");
-    facts.paused = true;
-    assert_string_equal(store_state_word(&facts), "paused");
-}
+/* ---- delays, classes ---- */
 
 static void test_delays(void **state)
 {
@@ -285,7 +251,6 @@ int main(void)
         cmocka_unit_test(test_gate_retry_time_and_new_secret),
         cmocka_unit_test(test_gate_probes_take_turns),
         cmocka_unit_test(test_gate_unreachable_is_no_refusal),
-        cmocka_unit_test(test_state_words),
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_splitting),
