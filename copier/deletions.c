@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "copier/expunge.h"
 #include "copier/source.h"
+#include "store/store_breaker.h"
 #include "store/store_removal.h"
 
 #include <stdlib.h>
@@ -307,9 +308,14 @@ static int begin_allowed(struct following *following, struct err *err)
     bool begun = false;
     int result = 0;
     ids_init(&allowed, following->count);
-    for (size_t i = 0; i < following->count; i++)
-        if (is_allowed(following, i))
+    for (size_t i = 0; i < following->count; i++) {
+        if (!is_allowed(following, i))
+            continue;
+        following->proven[i] = allowed.count < BEGIN_MOST;
+        following->turn->yielded |= !following->proven[i]; /* the rest in another turn */
+        if (following->proven[i])
             allowed.items[allowed.count++] = following->gone[i].message_id;
+    }
     if (allowed.count > 0) {
         log_info("an allowed plan is carried out", LOG_UINT("messages", allowed.count));
         result = CRASH_AFTER(GONE_RECORDED, store_removal_begin_allowed(
@@ -386,6 +392,18 @@ static int remove_some(struct following *following, const struct store_folder *f
     return result;
 }
 
+/* Others may trip the breaker meanwhile; and what is begun may be ended in another turn. */
+static int may_remove(struct following *following, size_t done, bool *may_out, struct err *err)
+{
+    struct turn *turn = following->turn;
+    *may_out = false;
+    if (store_breaker_is_tripped(turn->tools->store, turn->route->from, &turn->breaker_tripped, err) != 0)
+        return -1;
+    turn->yielded |= done > 0 && turn_is_over(turn);
+    *may_out = !turn->breaker_tripped && !turn->yielded;
+    return 0;
+}
+
 static int remove_batches(struct following *following, const struct store_folder *folder,
                           const struct store_gone *gone, size_t count, struct err *err)
 {
@@ -398,6 +416,10 @@ static int remove_batches(struct following *following, const struct store_folder
                                         &request.spared_count, err);
     request.spared = spared;
     for (size_t first = 0; first < count && result == 0 && !waiting; first += request.count) {
+        bool may = false;
+        result = may_remove(following, first, &may, err);
+        if (result != 0 || !may)
+            break;
         request.count = count - first < COMMIT_BATCH ? count - first : COMMIT_BATCH;
         result = remove_some(following, folder, gone + first, &request, &waiting, err);
     }
@@ -436,9 +458,12 @@ static int renew_marks(struct following *following, struct store_folder *folder,
     return result;
 }
 
+/* Without a copy, or with one that stays. */
 static int drop_rows(struct following *following, const struct store_gone *gone, size_t count,
-                     struct err *err)
+                     bool copies_stay, struct err *err)
 {
+    struct store *store = following->turn->tools->store;
+    const struct store_lease *lease = &following->turn->claim->lease;
     struct ids ids;
     int result;
     if (count == 0)
@@ -446,9 +471,9 @@ static int drop_rows(struct following *following, const struct store_gone *gone,
     ids_init(&ids, count);
     for (size_t i = 0; i < count; i++)
         ids.items[ids.count++] = gone[i].message_id;
-    result = CRASH_AFTER(REMOVAL_RECORDED,
-                         store_removal_end(following->turn->tools->store, &following->turn->claim->lease,
-                                           ids.items, ids.count, err));
+    result = CRASH_AFTER(REMOVAL_RECORDED, copies_stay
+                                               ? store_removal_leave(store, lease, ids.items, ids.count, err)
+                                               : store_removal_end(store, lease, ids.items, ids.count, err));
     ids_fini(&ids);
     return result;
 }
@@ -461,14 +486,14 @@ static int remove_copies_of(struct following *following, struct store_folder *fo
     if (expunge_is_missing(turn, folder, &missing, err) != 0)
         return -1;
     if (missing)
-        return drop_rows(following, gone, count, err);
+        return drop_rows(following, gone, count, false, err);
     /* A folder that had its pass was identified again; this is one that is gone from production. */
     if (expunge_are_uids_known(turn, folder, &known, err) != 0)
         return -1;
     if (!known) {
-        log_warning("copies left on the target: its UIDVALIDITY is not the recorded one",
+        log_warning("copies left on the target for good: its UIDVALIDITY is not the recorded one",
                     LOG_STR("folder", folder->target_name), LOG_UINT("messages", count));
-        return drop_rows(following, gone, count, err);
+        return drop_rows(following, gone, count, true, err);
     }
     if (CRASH_AFTER(TARGET_DOUBTED, store_removal_doubt_target(turn->tools->store, &turn->claim->lease,
                                                                folder->folder_id, err)) != 0)
@@ -513,7 +538,7 @@ static int spare_adopted(struct following *following, const struct store_folder 
         else
             gone[kept++] = gone[i];
     *count = kept;
-    result = drop_rows(following, adopted, adopted_count, err);
+    result = drop_rows(following, adopted, adopted_count, true, err);
     free(adopted);
     free(uids);
     return result;
@@ -537,7 +562,7 @@ static int remove_folder_rows(struct following *following, size_t first, size_t 
             begun[begun_count++] = *gone;
     }
     if (folder)
-        result = drop_rows(following, bare, bare_count, err);
+        result = drop_rows(following, bare, bare_count, false, err);
     if (folder && result == 0)
         result = spare_adopted(following, folder, begun, &begun_count, err);
     if (folder && result == 0 && begun_count > 0)
@@ -639,7 +664,10 @@ static int follow(struct following *following, struct err *err)
         return -1;
     if (following->turn->breaker_tripped)
         return 0;
-    return remove_begun(following, err) != 0 || drop_gone_folders(following, err) != 0 ? -1 : 0;
+    if (remove_begun(following, err) != 0)
+        return -1;
+    return following->turn->breaker_tripped || following->turn->yielded ? 0
+                                                                        : drop_gone_folders(following, err);
 }
 
 int deletions_follow(struct turn *turn, const struct folders_work *work, struct err *err)

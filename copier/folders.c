@@ -268,7 +268,11 @@ static int check_refused(struct turn *turn, const struct store_folder *folder, s
     struct imap_folder_status status = {0};
     struct err why = {0};
     char *wire = imap_names_to_wire(folder->name, source_delimiter(turn));
-    int result = wire ? imap_session_examine(turn->source, wire, &status, &why) : -1;
+    int result;
+    if (!wire)
+        return err_set(err, ERR_FOLDER, ERR_RETRY_LATER, "folder %s: not listed, and its name cannot be sent",
+                       folder->name);
+    result = imap_session_examine(turn->source, wire, &status, &why);
     free(wire);
     imap_folder_status_fini(&status);
     if (result == 0)

@@ -159,10 +159,12 @@ int store_breaker_release(struct store *store, uint32_t site_id, struct err *err
                store, err,
                "UPDATE mirror m JOIN route r ON r.route_id = m.route_id, (SELECT COUNT(*) AS mirrors FROM "
                "mirror n JOIN route o ON o.route_id = n.route_id WHERE o.from_site_id = ? AND "
-               "n.gone_messages + n.held_messages + n.withheld_messages > 0) c SET m.deletion_due_at = "
+               "n.gone_messages + n.held_messages + n.withheld_messages + n.gone_folders > 0) c SET "
+               "m.deletion_due_at = "
                "UTC_TIMESTAMP(6) + "
                "INTERVAL FLOOR(RAND() * LEAST(c.mirrors * 30000, 300000000)) MICROSECOND "
-               "WHERE r.from_site_id = ? AND m.gone_messages + m.held_messages + m.withheld_messages > 0",
+               "WHERE r.from_site_id = ? AND m.gone_messages + m.held_messages + m.withheld_messages + "
+               "m.gone_folders > 0",
                bind_u64(site_id), bind_u64(site_id)) < 0
                ? -1
                : 0;

@@ -126,18 +126,31 @@ int store_removal_back(struct store *store, const struct store_lease *lease, con
     return run_each(store, &each, err);
 }
 
-int store_removal_end(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
-                      size_t count, struct err *err)
+static int drop(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
+                size_t count, const char *told, struct err *err)
 {
-    static const char *const statements[] = {
-        "UPDATE plan_message SET outcome = 'removed' WHERE message_id = ? AND outcome = 'open'",
-        "DELETE FROM message WHERE message_id = ? AND source_gone_at IS NOT NULL"};
+    const char *const statements[] = {
+        told, "DELETE FROM message WHERE message_id = ? AND source_gone_at IS NOT NULL"};
     struct each each = {.lease = lease,
                         .message_ids = message_ids,
                         .count = count,
                         .statements = statements,
                         .statement_count = 2};
     return run_each(store, &each, err);
+}
+
+int store_removal_end(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
+                      size_t count, struct err *err)
+{
+    return drop(store, lease, message_ids, count,
+                "UPDATE plan_message SET outcome = 'removed' WHERE message_id = ? AND outcome = 'open'", err);
+}
+
+int store_removal_leave(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
+                        size_t count, struct err *err)
+{
+    return drop(store, lease, message_ids, count,
+                "UPDATE plan_message SET outcome = 'kept' WHERE message_id = ? AND outcome = 'open'", err);
 }
 
 int store_removal_lost_sight(struct store *store, const struct store_lease *lease,

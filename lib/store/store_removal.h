@@ -82,6 +82,9 @@ int store_removal_doubt_target(struct store *store, const struct store_lease *le
 /* They are gone from the target, or never had a copy there: the rows are dropped. */
 int store_removal_end(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
                       size_t count, struct err *err);
+/* Likewise, but their copies stay: nobody can tell any more which they are, or they are another folder's by now. */
+int store_removal_leave(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
+                        size_t count, struct err *err);
 /* Their target UIDs name other messages by now: forgotten, to be found again by the folder's next listing. What was begun is
  * judged again then; what a plan allowed stays allowed. */
 int store_removal_lost_sight(struct store *store, const struct store_lease *lease,
