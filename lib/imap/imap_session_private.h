@@ -63,7 +63,7 @@ struct imap_session {
         filler_bytes; /* still announced by an APPEND that was refused in the middle: the server waits for them */
     uint32_t capabilities; /* bits by imap_capability_id */
     uint32_t exists;
-    bool has_exists; /* told since the folder was opened */
+    bool has_exists;            /* told since the folder was opened */
     bool capabilities_told;     /* by the login */
     struct secret *password;    /* only until the login is over */
     char *words;                /* greeting and ID */
