@@ -250,9 +250,9 @@ static const struct config_key keys[] = {
      .shown = "not known",
      .max = 36500,
      .unit = "days",
-     .help =
-         "the store removes older messages by itself: on production what passed this age in the last two days "
-         "does not count towards the limits when it goes, on the target older ones are not copied again"},
+     .help = "the store removes older messages by itself: on production what passed this age in the last two "
+             "days "
+             "does not count towards the limits when it goes, on the target older ones are not copied again"},
     LATER("sites[].greetings.attributes"),
     LATER("sites[].keywords"),
     LATER("sites[].ldap"),

@@ -180,7 +180,7 @@ static void test_retention_that_left_them(void **state)
         uint32_t retention_days;
         double age_days;
         bool held;
-    } table[] = {{30, 29.9, true}, {30, 30.1, false}, {30, 31.9, false}, {30, 32.1, true}, {30, 400, true},
+    } table[] = {{30, 29.9, true}, {30, 30.1, false}, {30, 31.9, false}, {30, 32.1, true},  {30, 400, true},
                  {30, -1, true},   {0, 1, true},      {0, 400, true},    {36500, 400, true}};
     FIXTURE_OR_SKIP(state);
     struct store_gone_work work = store_gone_begin(*state, MAILBOXES);
