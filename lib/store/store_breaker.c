@@ -10,15 +10,18 @@
 #include "store/store_tx.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum { WINDOW_MINUTES = 60, REASON_BYTES = 800 };
+enum { WINDOW_MINUTES = 60, REASON_BYTES = 800, SIGNS_BYTES = 250, WORDS_BYTES = 200 };
 
 struct tripping {
     const char *site, *reason;
+    const char *sign_words; /* tell the reason of a sign from others; NULL: it is of none */
     const struct store_breaker_fingerprint *fingerprint; /* may be NULL */
     enum store_sign sign;
     uint64_t mailbox_id;
-    uint32_t site_id;
+    uint32_t site_id, signs;
     bool tripped; /* out: just now */
 };
 
@@ -48,23 +51,102 @@ int store_breaker_is_tripped(struct store *store, const char *site, bool *trippe
     return store_query_end(query, err);
 }
 
-static int is_open(struct store *store, uint32_t site_id, bool *open_out, struct err *err)
+struct open_plan {
+    uint64_t plan_id; /* 0: there is none */
+    bool same_face;   /* made for the fingerprint that is met again */
+    char reason[REASON_BYTES + 1];
+};
+
+static int find_open(struct store *store, const struct tripping *tripping, struct open_plan *plan_out,
+                     struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err, "SELECT EXISTS (SELECT 1 FROM plan WHERE site_id = ? AND " TRIPPED ")",
-                   bind_u64(site_id));
-    *open_out = query && store_query_next(query) && store_query_bool(query);
+    const struct store_breaker_fingerprint *fingerprint = tripping->fingerprint;
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT plan_id, COALESCE(fingerprint = ?, 0), reason FROM plan WHERE site_id = ? AND " TRIPPED
+        " LIMIT 1",
+        bind_bytes_if(fingerprint != NULL, fingerprint ? fingerprint->digest : NULL, DIGEST_BYTES),
+        bind_u64(tripping->site_id));
+    *plan_out = (struct open_plan){0};
+    if (query && store_query_next(query)) {
+        plan_out->plan_id = store_query_u64(query);
+        plan_out->same_face = store_query_bool(query);
+        str_into(plan_out->reason, sizeof(plan_out->reason), store_query_text(query));
+    }
     return store_query_end(query, err);
+}
+
+/* ---- one plan, several reasons ---- */
+
+#define AND_THEN "; "
+#define AND_MORE AND_THEN "and more like that"
+
+static size_t put(char *reason, size_t used, const char *news)
+{
+    return used + (size_t)snprintf(reason + used, REASON_BYTES + 1 - used, "%s", news);
+}
+
+/* Figures only grow: what a person saw is not taken back. */
+static bool update_sign(const struct tripping *tripping, char *reason, char *words)
+{
+    char *begin = words, rest[REASON_BYTES + 1];
+    while (begin > reason && begin[-1] != ';')
+        begin--;
+    begin += strspn(begin, " ");
+    if (strtoul(begin, NULL, 10) >= tripping->signs)
+        return false;
+    str_into(rest, sizeof(rest), words + strcspn(words, ";"));
+    size_t used = (size_t)(begin - reason);
+    if (used + strlen(tripping->reason) + strlen(rest) > REASON_BYTES)
+        return false;
+    put(reason, put(reason, used, tripping->reason), rest);
+    return true;
+}
+
+/* Whether the reason is another one now. Single mailboxes leave room for what many show. */
+static bool add_reason(const struct tripping *tripping, const char *news, char *reason)
+{
+    size_t used = strlen(reason);
+    size_t room = tripping->sign_words ? REASON_BYTES : REASON_BYTES - SIGNS_BYTES;
+    char *there = strstr(reason, tripping->sign_words ? tripping->sign_words : news);
+    if (there)
+        return tripping->sign_words && update_sign(tripping, reason, there);
+    if (used + strlen(AND_THEN) + strlen(news) > room) {
+        if (strstr(reason, AND_MORE) || used + strlen(AND_MORE) > REASON_BYTES)
+            return false;
+        put(reason, used, AND_MORE);
+        return true;
+    }
+    put(reason, put(reason, used, AND_THEN), news);
+    return true;
+}
+
+/* Whoever decides on it decides on this, too, and ought to see it. Its fingerprint stays the first: allowed is what it says
+ * there, and whoever else answers trips the breaker again. */
+static int add_to_open(struct store *store, const struct tripping *tripping, struct open_plan *plan,
+                       struct err *err)
+{
+    char news[REASON_BYTES], words[WORDS_BYTES];
+    if (plan->same_face)
+        return 0;
+    str_into(words, sizeof(words), tripping->fingerprint ? tripping->fingerprint->words : "");
+    snprintf(news, sizeof(news), "%s%s%s", tripping->reason, *words ? ": " : "", words);
+    if (!add_reason(tripping, news, plan->reason))
+        return 0;
+    return STORE_EXEC(store, err, "UPDATE plan SET reason = ? WHERE plan_id = ?",
+                      bind_cut(plan->reason, REASON_BYTES), bind_u64(plan->plan_id)) < 0
+               ? -1
+               : 0;
 }
 
 static int trip(struct store *store, struct tripping *tripping, struct err *err)
 {
     const struct store_breaker_fingerprint *fingerprint = tripping->fingerprint;
-    bool open = false;
-    if (is_open(store, tripping->site_id, &open, err))
+    struct open_plan open;
+    if (find_open(store, tripping, &open, err))
         return -1;
-    if (open)
-        return 0;
+    if (open.plan_id)
+        return add_to_open(store, tripping, &open, err);
     tripping->tripped = true;
     return STORE_EXEC(
                store, err,
@@ -124,21 +206,22 @@ static int sign_body(struct store *store, void *context, struct err *err)
 {
     struct tripping *tripping = context;
     char reason[REASON_BYTES];
-    uint32_t signs, mailboxes;
+    uint32_t mailboxes;
     if (lock_site(store, tripping, err) ||
         STORE_EXEC(
             store, err,
             "REPLACE INTO sign (site_id, kind, mailbox_id, seen_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))",
             bind_u64(tripping->site_id), bind_text(sign_word(tripping->sign)),
             bind_u64(tripping->mailbox_id)) < 0 ||
-        count_signs(store, tripping, &signs, &mailboxes, err))
+        count_signs(store, tripping, &tripping->signs, &mailboxes, err))
         return -1;
-    if (!store_brake_are_many(signs, mailboxes))
+    if (!store_brake_are_many(tripping->signs, mailboxes))
         return 0;
-    snprintf(reason, sizeof(reason), "%u of %u mailboxes %s within %d minutes", signs, mailboxes,
-             tripping->sign == STORE_SIGN_UIDVALIDITY ? "had their folders made anew (UIDVALIDITY changed)"
-                                                      : "suddenly showed nothing",
-             WINDOW_MINUTES);
+    tripping->sign_words = tripping->sign == STORE_SIGN_UIDVALIDITY
+                               ? "had their folders made anew (UIDVALIDITY changed)"
+                               : "suddenly showed nothing";
+    snprintf(reason, sizeof(reason), "%u of %u mailboxes %s within %d minutes", tripping->signs, mailboxes,
+             tripping->sign_words, WINDOW_MINUTES);
     tripping->reason = reason;
     return trip(store, tripping, err);
 }

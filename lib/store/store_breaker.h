@@ -1,7 +1,8 @@
 /*
  * The breaker of a production site (I6): signs that it was restored, rebuilt or exchanged stop all deletions and
  * overwriting on all routes from it, until a person says what is so (store_plan_decide()). It is tripped while the site has
- * a plan of kind "site" that is held or refused; one plan, however many mailboxes show the sign.
+ * a plan of kind "site" that is held or refused; one plan, however many mailboxes show the sign. What is seen while there is
+ * one is added to its reason, so that nobody allows what he was not told.
  */
 #ifndef MIRROR_STORE_BREAKER_H
 #define MIRROR_STORE_BREAKER_H
@@ -11,7 +12,7 @@
 
 int store_breaker_is_tripped(struct store *store, const char *site, bool *tripped_out, struct err *err);
 
-/* Trips it, unless it is tripped already. *tripped_out: just now (the caller logs it, once). `reason` for people. */
+/* Trips it; if it is tripped already, only adds the reason, once. *tripped_out: just now (the caller logs it, once). `reason` for people. */
 int store_breaker_trip(struct store *store, const char *site, const char *reason, bool *tripped_out,
                        struct err *err);
 

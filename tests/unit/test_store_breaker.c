@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ static void test_trips_once(void **state)
     ASSERT_OK(store_breaker_trip(fixture->store, "production", "again", &tripped, &err));
     assert_false(tripped);
     assert_text(
-        fixture, "site production it went back",
+        fixture, "site production it went back; again",
         "SELECT CONCAT(p.kind, ' ', s.name, ' ', p.reason) FROM plan p JOIN site s ON s.site_id = p.site_id");
     decide(fixture, 1, false);
     assert_true(is_tripped(fixture, "production")); /* refused: it stays */
@@ -110,6 +111,9 @@ static void test_fingerprints(void **state)
     assert_false(is_tripped(fixture, "production"));
     assert_true(meet(fixture, &stranger));
     assert_false(meet(fixture, &stranger));
+    assert_text(fixture,
+                "another server answers at its address than before (greeting, ID or key of the certificate)",
+                "SELECT reason FROM plan");
     assert_false(meet(fixture, &known)); /* held: a person decides, whoever answers now */
     assert_true(is_tripped(fixture, "production"));
     assert_text(fixture, "1 mss1 ready",
@@ -226,6 +230,113 @@ static void test_which_signs_count(void **state)
     assert_text(fixture, "1", "SELECT COUNT(*) FROM sign"); /* forgotten; the other site's is not */
 }
 
+/* ---- one plan, several reasons ---- */
+
+static void trip(struct store_fixture *fixture, const char *reason)
+{
+    bool tripped;
+    ASSERT_OK(store_breaker_trip(fixture->store, "production", reason, &tripped, &err));
+}
+
+static void see_signs(struct store_fixture *fixture, enum store_sign kind, uint64_t first, uint64_t last)
+{
+    for (uint64_t mailbox = first; mailbox <= last; mailbox++)
+        sign(fixture, kind, mailbox);
+}
+
+#define REASON "SELECT CONCAT(state, ': ', reason) FROM plan"
+#define MADE_ANEW "mailboxes had their folders made anew (UIDVALIDITY changed) within 60 minutes"
+
+/* Who allows one mailbox's trouble sees that half the site was renumbered meanwhile. */
+static void test_further_signs_are_told(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 10, "dr");
+    trip(fixture, "mailbox 7 went back");
+    trip(fixture, "mailbox 7 went back");
+    see_signs(fixture, STORE_SIGN_UIDVALIDITY, 1, 2);
+    assert_text(fixture, "held: mailbox 7 went back", REASON);
+    see_signs(fixture, STORE_SIGN_UIDVALIDITY, 3, 3);
+    assert_text(fixture, "held: mailbox 7 went back; 3 of 10 " MADE_ANEW, REASON);
+    see_signs(fixture, STORE_SIGN_LISTS_NOTHING, 1, 3);
+    see_signs(fixture, STORE_SIGN_UIDVALIDITY, 4, 9);
+    assert_text(fixture,
+                "held: mailbox 7 went back; 9 of 10 " MADE_ANEW
+                "; 3 of 10 mailboxes suddenly showed nothing within 60 minutes",
+                REASON);
+    store_fixture_sql(fixture, "DELETE FROM sign WHERE mailbox_id > 4");
+    see_signs(fixture, STORE_SIGN_UIDVALIDITY, 1, 1); /* what was told is not taken back */
+    decide(fixture, 1, false);
+    see_signs(fixture, STORE_SIGN_LISTS_NOTHING, 4, 4);
+    trip(fixture, "mailbox 8 went back");
+    assert_text(fixture,
+                "refused: mailbox 7 went back; 9 of 10 " MADE_ANEW
+                "; 4 of 10 mailboxes suddenly showed nothing within 60 minutes; mailbox 8 went back",
+                REASON);
+    assert_text(fixture, "1", "SELECT COUNT(*) FROM plan");
+}
+
+/* Mailboxes that fill the reason leave room for what many show. */
+static void test_reasons_are_bounded(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char *reason;
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 10, "dr");
+    for (unsigned mailbox = 1000; mailbox < 1100; mailbox++) {
+        char words[100];
+        snprintf(words, sizeof(words), "mailbox %u went back", mailbox);
+        trip(fixture, words);
+    }
+    see_signs(fixture, STORE_SIGN_UIDVALIDITY, 1, 10);
+    see_signs(fixture, STORE_SIGN_LISTS_NOTHING, 1, 10);
+    reason = store_fixture_text(fixture, "SELECT reason FROM plan");
+    assert_non_null(strstr(reason, "mailbox 1015 went back; "));
+    assert_non_null(
+        strstr(reason, "; and more like that; 10 of 10 " MADE_ANEW "; 10 of 10 mailboxes suddenly "));
+    assert_true(strlen(reason) <= 800);
+    free(reason);
+}
+
+/* The plan is about the first stranger: allowed, it is known, and the second one trips the breaker again. */
+static void test_another_stranger_meanwhile(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    assert_false(meet(fixture, &known));
+    assert_true(meet(fixture, &stranger));
+    assert_false(meet(fixture, &third));
+    assert_false(meet(fixture, &third));
+    assert_false(meet(fixture, &stranger));
+    assert_text(fixture,
+                "mss1 ready: another server answers at its address than before (greeting, ID or key of the "
+                "certificate); another server answers at its address than before (greeting, ID or key of the "
+                "certificate): Cyrus ready",
+                "SELECT CONCAT(words, ': ', reason) FROM plan");
+    decide(fixture, 1, true);
+    assert_false(meet(fixture, &stranger));
+    assert_true(meet(fixture, &third));
+}
+
+/* A sign's plan stays the sign's: refused, it is not over because the known server answers again. */
+static void test_stranger_while_a_sign_is_open(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    assert_false(meet(fixture, &known));
+    trip(fixture, "mailbox 7 went back");
+    assert_false(meet(fixture, &stranger));
+    decide(fixture, 1, false);
+    assert_false(meet(fixture, &known));
+    assert_text(fixture,
+                "refused: mailbox 7 went back; another server answers at its address than before (greeting, "
+                "ID or key of the certificate): mss1 ready",
+                REASON);
+    decide(fixture, 1, true);
+    assert_true(meet(fixture, &stranger));
+}
+
 /* ---- two at once ---- */
 
 enum { ROUNDS = 20 };
@@ -306,6 +417,10 @@ int main(void)
         CASE(test_refused_sign_stays),
         CASE(test_signs),
         CASE(test_which_signs_count),
+        CASE(test_further_signs_are_told),
+        CASE(test_reasons_are_bounded),
+        CASE(test_another_stranger_meanwhile),
+        CASE(test_stranger_while_a_sign_is_open),
         CASE(test_two_at_once),
         cmocka_unit_test_setup_teardown(test_once, store_fixture_setup_proxy, store_fixture_teardown),
     };
