@@ -33,6 +33,13 @@ static bool is_equal(const struct store_mirror_status *mirror)
     return mirror->equal && mirror->verify_differences <= 0;
 }
 
+/* Somebody is asked. What was held counts on after the decision, until a copier has carried it out. */
+static bool is_held(const struct store_mirror_status *mirror)
+{
+    uint64_t stopped = (uint64_t)mirror->gone_messages + mirror->held_messages + mirror->withheld_messages;
+    return mirror->held_plans > 0 || (mirror->breaker_plan > 0 && stopped > 0);
+}
+
 static enum api_state state_of(const struct store_mirror_status *mirror, const struct config_route *route,
                                const struct api_verdict *verdict)
 {
@@ -58,7 +65,9 @@ static enum api_state state_of(const struct store_mirror_status *mirror, const s
         return API_STATE_NOT_EQUAL;
     if (verdict->held)
         return API_STATE_HELD;
-    return mirror->gone_messages > 0 ? API_STATE_DELETING : API_STATE_EQUAL;
+    if (mirror->gone_messages + mirror->held_messages > 0)
+        return API_STATE_DELETING;
+    return mirror->withheld_messages > 0 ? API_STATE_WAITING : API_STATE_EQUAL;
 }
 
 static enum err_side blame(const struct store_mirror_status *mirror, enum api_state state)
@@ -94,8 +103,7 @@ struct api_verdict api_judge(const struct store_mirror_status *mirror, const str
     verdict.behind = mirror->lag_seconds > verdict.lag_limit_seconds;
     verdict.late = mirror->proven_age_seconds > verdict.lag_limit_seconds ||
                    (mirror->proven_age_seconds < 0 && !never_done(mirror));
-    verdict.held = mirror->held_messages + mirror->withheld_messages > 0 ||
-                   (mirror->breaker_plan > 0 && mirror->gone_messages > 0);
+    verdict.held = is_held(mirror);
     verdict.state = state_of(mirror, route, &verdict);
     verdict.side = blame(mirror, verdict.state);
     verdict.person_needed = verdict.state == API_STATE_UNROUTED || verdict.state == API_STATE_PAUSED ||

@@ -26,7 +26,7 @@
     X(WAITING, "waiting", "a change was seen and waits for a copier, within the target lag")                 \
     X(NOT_EQUAL, "not equal", "a whole pass ended, and something could not be made equal")                   \
     X(HELD, "held", "deletions wait for a person to allow or refuse them; all else is equal")                \
-    X(DELETING, "deleting", "gone from production; the copies go after the second look; all else is equal")  \
+    X(DELETING, "deleting", "gone from production, or allowed; the copies go after the second look")         \
     X(EQUAL, "equal", "everything of production is on the target")
 
 enum api_state {

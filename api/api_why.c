@@ -92,7 +92,7 @@ static void what_equal(const struct subject *s, char *text, size_t size)
 static const char *which_plans(const struct subject *s, char text[API_TEXT_BYTES])
 {
     if (s->m->held_plans == 0)
-        return str_into(text, API_TEXT_BYTES, "in a plan that was allowed, and is being carried out");
+        return str_into(text, API_TEXT_BYTES, "in a plan that was decided, and is being carried out");
     if (s->m->held_plans == 1)
         snprintf(text, API_TEXT_BYTES, "in plan %" PRIu64, s->m->held_plan);
     else
@@ -101,15 +101,21 @@ static const char *which_plans(const struct subject *s, char text[API_TEXT_BYTES
     return text;
 }
 
+/* What was decided isn't held any more. */
+static uint32_t gone_messages(const struct store_mirror_status *m)
+{
+    return m->gone_messages + (m->held_plans ? 0 : m->held_messages);
+}
+
 /* "2 messages gone from production and left on backup", "the flags of 3 messages not written", or both. */
 static void what_is_stopped(const struct subject *s, char *text, size_t size)
 {
     char gone[API_TEXT_BYTES], flags[API_TEXT_BYTES];
-    api_text_count(s->m->gone_messages, "message", gone);
+    api_text_count(gone_messages(s->m), "message", gone);
     api_text_count(s->m->withheld_messages, "message", flags);
     if (s->m->withheld_messages == 0)
         snprintf(text, size, "%s gone from production and left on %s", gone, s->to);
-    else if (s->m->gone_messages == 0)
+    else if (gone_messages(s->m) == 0)
         snprintf(text, size, "the flags of %s are not written", flags);
     else
         snprintf(text, size, "%s gone from production and left on %s, the flags of %s not written", gone,
@@ -121,7 +127,7 @@ static void what_held(const struct subject *s, char *text, size_t size)
     char count[API_TEXT_BYTES], plans[API_TEXT_BYTES], stopped[300];
     const struct store_mirror_status *m = s->m;
     what_is_stopped(s, stopped, sizeof(stopped));
-    if (m->held_messages)
+    if (m->held_plans)
         snprintf(
             text, size,
             "%s gone from production and held on %s, %s%s%s. All else is equal, and what is new is copied.",
@@ -144,14 +150,37 @@ static const char *second_look(const struct subject *s, char text[API_TEXT_BYTES
     return text;
 }
 
+/* ", 31 of them held until a person allowed it", "" */
+static const char *until_allowed(const struct subject *s, char text[API_TEXT_BYTES])
+{
+    if (s->m->held_messages == 0)
+        return "";
+    if (s->m->gone_messages == 0)
+        return ", held until a person allowed to remove them";
+    snprintf(text, API_TEXT_BYTES, ", %" PRIu32 " of them held until a person allowed it",
+             s->m->held_messages);
+    return text;
+}
+
 static void what_deleting(const struct subject *s, char *text, size_t size)
 {
-    char count[API_TEXT_BYTES], when[API_TEXT_BYTES];
-    snprintf(
-        text, size,
-        "%s gone from production, to be looked for once more %s; what is still gone then is removed from %s. "
-        "All else is equal.",
-        api_text_count(s->m->gone_messages, "message", count), second_look(s, when), s->to);
+    char count[API_TEXT_BYTES], allowed[API_TEXT_BYTES], when[API_TEXT_BYTES];
+    snprintf(text, size,
+             "%s gone from production%s, to be looked for once more %s; what is still gone then is removed "
+             "from %s. All else is equal.",
+             api_text_count(gone_messages(s->m), "message", count), until_allowed(s, allowed),
+             second_look(s, when), s->to);
+}
+
+static void what_waiting(const struct subject *s, char *text, size_t size)
+{
+    char flags[API_TEXT_BYTES];
+    if (s->m->wanted)
+        snprintf(text, size, "Something changed on production, and it waits for a free copier.");
+    else
+        snprintf(text, size,
+                 "The flags of %s, not written while overwriting was stopped, wait for a free copier.",
+                 api_text_count(s->m->withheld_messages, "message", flags));
 }
 
 static void what_late(const struct subject *s, char *text, size_t size)
@@ -208,7 +237,7 @@ static void what(const struct subject *s, char *text, size_t size)
         what_behind(s, text, size);
         break;
     case API_STATE_WAITING:
-        snprintf(text, size, "Something changed on production, and it waits for a free copier.");
+        what_waiting(s, text, size);
         break;
     case API_STATE_NOT_EQUAL:
         what_not_equal(s, text, size);
@@ -350,14 +379,9 @@ static void todo_not_equal(const struct subject *s, char *text, size_t size)
 static void todo_held(const struct subject *s, char *text, size_t size)
 {
     const struct store_mirror_status *m = s->m;
-    uint64_t plan = m->held_messages ? m->held_plan : m->breaker_plan;
-    if (plan)
-        snprintf(text, size,
-                 "Read what it is, and allow or refuse it: mirrorctl held show %" PRIu64
-                 ". There is no hurry.",
-                 plan);
-    else
-        snprintf(text, size, "Nothing: a copier carries out what was allowed.");
+    snprintf(text, size,
+             "Read what it is, and allow or refuse it: mirrorctl held show %" PRIu64 ". There is no hurry.",
+             m->held_plans ? m->held_plan : m->breaker_plan);
 }
 
 static void todo_waiting(const struct subject *s, char *text, size_t size)
@@ -420,6 +444,14 @@ static void todo(const struct subject *s, char *text, size_t size)
 
 /* ---- when it is tried again ---- */
 
+/* A turn comes by itself, then: nothing is wanted yet. */
+static bool waits_for_second_look(const struct subject *s)
+{
+    enum api_state state = s->verdict.state;
+    return !s->m->wanted && s->m->deletion_due_seconds >= 0 &&
+           (state == API_STATE_DELETING || state == API_STATE_WAITING);
+}
+
 static void next_try(const struct subject *s, char *text, size_t size)
 {
     char duration[API_TEXT_BYTES];
@@ -428,11 +460,11 @@ static void next_try(const struct subject *s, char *text, size_t size)
         snprintf(text, size, "Not before a person acts.");
     else if (state == API_STATE_WORKING)
         snprintf(text, size, "Now.");
-    else if (state == API_STATE_DELETING && s->m->deletion_due_seconds >= 1)
+    else if (waits_for_second_look(s) && s->m->deletion_due_seconds >= 1)
         snprintf(text, size, "In %s.", api_text_duration(s->m->deletion_due_seconds, duration));
     else if (s->m->next_try_seconds >= 1)
         snprintf(text, size, "In %s.", api_text_duration(s->m->next_try_seconds, duration));
-    else if (s->m->wanted || s->m->verify_wanted)
+    else if (s->m->wanted || s->m->verify_wanted || waits_for_second_look(s))
         snprintf(text, size, "As soon as a copier is free.");
     else
         snprintf(text, size, "With the next change that is seen on production.");
@@ -455,8 +487,8 @@ static void note_gone(const struct subject *s, struct api_why *why)
 {
     char count[API_TEXT_BYTES], text[API_TEXT_BYTES];
     const struct store_mirror_status *m = s->m;
-    bool said = s->verdict.state == API_STATE_HELD, breaker_said = said && !m->held_messages;
-    if (m->held_messages && !said)
+    bool said = s->verdict.state == API_STATE_HELD, breaker_said = said && !m->held_plans;
+    if (m->held_messages && !said && s->verdict.state != API_STATE_DELETING)
         note(why, "%s gone from production and held on %s, %s: mirrorctl held list --mailbox %s",
              api_text_count(m->held_messages, "message", count), s->to, which_plans(s, text), m->mailbox);
     if (m->gone_messages && m->breaker_plan && !breaker_said)

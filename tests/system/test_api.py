@@ -496,6 +496,22 @@ def test_allow_and_refuse(api, inbox):
     assert not api.complaints()
 
 
+def test_an_allowed_plan_asks_nobody_any_more(api):
+    """Its copier made its turn, and the second look is due in some minutes."""
+    add(api, "1001", routes=["dr"])
+    plan = api.held("1001", 31)
+    api.mirrored("1001")
+    assert api.ask("GET", "/api/v1/mailboxes/1001/why").json["mirrors"][0]["state"] == "held"
+    assert api.ask("POST", f"/api/v1/held/{plan}/allow", {"reason": "moved out"}).json["state"] == "allowed"
+    api.mirrored("1001", deletion_due_at="UTC_TIMESTAMP(6) + INTERVAL 250 SECOND")
+    why = api.ask("GET", "/api/v1/mailboxes/1001/why").json["mirrors"][0]
+    assert (why["state"], why["well"], why["next"], why["todo"]) == ("deleting", True, "In 4 minutes.", "Nothing.")
+    assert why["what"].startswith("31 messages gone from production, held until a person allowed to remove them, to be looked")
+    mirror = listed(api)["mailboxes"][0]["mirrors"][0]
+    assert (mirror["state"], mirror["held"], mirror["person_needed"]) == ("deleting", False, False)
+    assert api.ask("GET", "/api/v1/status").json["mirrors"]["states"] == {"deleting": 1}
+
+
 def test_the_breaker_of_a_site(api):
     add(api, "1001", routes=["dr"])
     api.mirrored("1001", gone_messages="2")

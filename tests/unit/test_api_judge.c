@@ -187,11 +187,43 @@ static const struct one table[] = {
      .mirror = {BASE, .held_messages = 31, .held_plan = 12, .held_plans = 3},
      .state = "held",
      .what = "in 3 plans, the oldest is 12"},
-    {.name = "held, and just allowed",
-     .mirror = {BASE, .held_messages = 31},
+    {.name = "held, and allowed",
+     .mirror = {BASE, .held_messages = 31, .deletion_due_seconds = 250},
+     .state = "deleting",
+     .well = true,
+     .what = "31 messages gone from production, held until a person allowed to remove them, to be looked for "
+             "once more in 4 minutes; what is still gone then",
+     .whose = "Nobody's: this is how it should go.",
+     .todo = "Nothing.",
+     .next = "In 4 minutes."},
+    {.name = "held and allowed, and others are gone, due now",
+     .mirror = {BASE, .held_messages = 31, .gone_messages = 2, .deletion_due_seconds = 0},
+     .state = "deleting",
+     .well = true,
+     .what = "33 messages gone from production, 31 of them held until a person allowed it, to be looked for "
+             "once more now",
+     .next = "As soon as a copier is free."},
+    {.name = "held, just decided, and the copier is at it",
+     .mirror = {BASE, .held_messages = 31, .working = true, .doing_owner = "host:copier:1"},
+     .state = "working",
+     .well = true,
+     .note = "31 messages gone from production and held on backup, in a plan that was decided, and is being "
+             "carried out"},
+    {.name = "held and allowed, but the breaker stops it",
+     .mirror = {BASE, .held_messages = 31, .gone_messages = 2, .breaker_plan = 14},
      .state = "held",
-     .what = "in a plan that was allowed, and is being carried out",
-     .todo = "Nothing: a copier"},
+     .what =
+         "33 messages gone from production and left on backup: deletions and overwriting are stopped on all",
+     .whose = "Nobody's: the brake",
+     .todo = "mirrorctl held show 14.",
+     .next = "Not before a person acts"},
+    {.name = "the breaker was released, the flags follow",
+     .mirror = {BASE, .withheld_messages = 2, .deletion_due_seconds = 70},
+     .state = "waiting",
+     .well = true,
+     .what = "The flags of 2 messages, not written while overwriting was stopped, wait for a free copier.",
+     .whose = "Nobody's: this is how it should go.",
+     .next = "In 70 seconds."},
     {.name = "held while something is copied",
      .mirror = {BASE, .held_messages = 1, .held_plan = 12, .held_plans = 1, .working = true},
      .state = "working",
@@ -313,6 +345,17 @@ static void test_table(void **state)
     }
 }
 
+static void test_a_person_is_needed_until_the_plan_is_decided(void **state)
+{
+    (void)state;
+    const struct store_mirror_status held = {BASE, .held_messages = 3, .held_plans = 1, .held_plan = 12},
+                                     allowed = {BASE, .held_messages = 3},
+                                     stopped = {BASE, .held_messages = 3, .breaker_plan = 14};
+    assert_true(api_judge(&held, &route).person_needed && api_judge(&held, &route).held);
+    assert_false(api_judge(&allowed, &route).person_needed || api_judge(&allowed, &route).held);
+    assert_true(api_judge(&stopped, &route).person_needed && api_judge(&stopped, &route).held);
+}
+
 static void test_since(void **state)
 {
     (void)state;
@@ -381,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_a_person_is_needed_until_the_plan_is_decided),
         cmocka_unit_test(test_since),
         cmocka_unit_test(test_long_words_are_cut),
         cmocka_unit_test(test_words_for_numbers),
