@@ -314,7 +314,8 @@ CREATE TABLE IF NOT EXISTS plan (
   ended_at     DATETIME(6) NULL,
   KEY mirror (mirror_id, state),
   KEY route (route_id, made_at, state, kind, mirror_id, emptied, messages),
-  KEY site (site_id, kind, state)
+  KEY site (site_id, kind, state),
+  KEY state (state, kind)
 );
 
 -- plan_message: the set of a plan, made with it and never added to. Written by: copier (all), api (when its mailbox goes).

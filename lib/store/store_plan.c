@@ -82,7 +82,8 @@ int store_plan_count(struct store *store, struct store_plan_waiting *waiting_out
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT COUNT(*), COALESCE(SUM(messages), 0) FROM plan WHERE state = 'held' AND kind <> 'site'");
+        "SELECT COUNT(DISTINCT p.plan_id), COUNT(g.message_id) FROM plan p LEFT JOIN plan_message g "
+        "ON g.plan_id = p.plan_id AND g.outcome = 'open' WHERE p.state = 'held' AND p.kind <> 'site'");
     *waiting_out = (struct store_plan_waiting){0};
     if (query && store_query_next(query)) {
         waiting_out->plans = store_query_u32(query);

@@ -37,7 +37,7 @@ int store_plan_list(struct store *store, const struct store_plan_filter *filter,
                     void (*on_plan)(void *context, const struct store_plan *plan), void *context,
                     struct err *err);
 
-/* What waits for a person, of the kinds that have messages. */
+/* What waits for a person, of the kinds that have messages; without those that are back on production by now. */
 struct store_plan_waiting {
     uint32_t plans;
     uint64_t messages;
