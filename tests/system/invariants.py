@@ -49,8 +49,6 @@ RULES = {
         WHERE p.state IN ('refused', 'done', 'dissolved') AND i.outcome = 'open'""",
     "a plan's size is not its set's": """SELECT p.plan_id, p.messages, COUNT(*) FROM plan p JOIN plan_message i USING (plan_id)
         GROUP BY 1, 2 HAVING p.messages <> COUNT(*)""",
-    "a mirror has two open plans": """SELECT mirror_id, COUNT(*) FROM plan WHERE state IN ('held', 'allowed')
-        AND mirror_id IS NOT NULL GROUP BY 1 HAVING COUNT(*) > 1""",
     "a mirror has no mailbox": "SELECT mirror_id FROM mirror m LEFT JOIN mailbox b USING (mailbox_id) WHERE b.mailbox_id IS NULL",
     "a folder has no mirror": "SELECT folder_id FROM folder f LEFT JOIN mirror m USING (mirror_id) WHERE m.mirror_id IS NULL",
     "a row has no folder": "SELECT message_id FROM message g LEFT JOIN folder f USING (folder_id) WHERE f.folder_id IS NULL",

@@ -27,13 +27,14 @@ def listeners(*ports):
 
 
 class Mirrored(Product):
-    """`sites`: {name: what site() makes}, each with its server's secret; `routes`: {name: (from, to)}."""
+    """`sites`: {name: what site() makes}, each with its server's secret; `routes`: {name: (from, to)}; `own`: {route: more keys}."""
 
-    def __init__(self, sites, routes, copiers=4, look_seconds=1, secrets=None, deletions=None, **more):
+    def __init__(self, sites, routes, copiers=4, look_seconds=1, secrets=None, deletions=None, own=None, **more):
         config = {
             "sites": list(sites.values()),
             "routes": [{"name": name, "from": ends[0], "to": ends[1], "late_command_minutes": 0.2,
-                        **({"deletions": deletions} if deletions else {})} for name, ends in routes.items()],
+                        **({"deletions": deletions} if deletions else {}), **(own or {}).get(name, {})}
+                       for name, ends in routes.items()],
             "workers": {"scanner": 1, "copier": copiers, "api": 1},
             "scan": {"look_interval_seconds": look_seconds},
             **more,
