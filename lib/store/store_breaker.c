@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "store/store_brake.h"
+#include "store/store_breaker_sql.h"
 #include "store/store_query.h"
 #include "store/store_tx.h"
 
@@ -38,14 +39,12 @@ static int lock_site(struct store *store, struct tripping *tripping, struct err 
     return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "store: site '%s' is not recorded", tripping->site);
 }
 
-#define TRIPPED "kind = 'site' AND state IN ('held', 'refused')"
-
 int store_breaker_is_tripped(struct store *store, const char *site, bool *tripped_out, struct err *err)
 {
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT EXISTS (SELECT 1 FROM plan WHERE site_id = (SELECT site_id FROM site WHERE name = ?) "
-        "AND " TRIPPED ")",
+        "AND " STORE_BREAKER_TRIPPED ")",
         bind_text(site));
     *tripped_out = query && store_query_next(query) && store_query_bool(query);
     return store_query_end(query, err);
@@ -61,12 +60,12 @@ static int find_open(struct store *store, const struct tripping *tripping, struc
                      struct err *err)
 {
     const struct store_breaker_fingerprint *fingerprint = tripping->fingerprint;
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT plan_id, COALESCE(fingerprint = ?, 0), reason FROM plan WHERE site_id = ? AND " TRIPPED
-        " LIMIT 1",
-        bind_bytes_if(fingerprint != NULL, fingerprint ? fingerprint->digest : NULL, DIGEST_BYTES),
-        bind_u64(tripping->site_id));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT plan_id, COALESCE(fingerprint = ?, 0), reason FROM plan WHERE site_id = ? "
+                   "AND " STORE_BREAKER_TRIPPED " LIMIT 1",
+                   bind_bytes_if(fingerprint != NULL, fingerprint ? fingerprint->digest : NULL, DIGEST_BYTES),
+                   bind_u64(tripping->site_id));
     *plan_out = (struct open_plan){0};
     if (query && store_query_next(query)) {
         plan_out->plan_id = store_query_u64(query);

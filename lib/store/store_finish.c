@@ -3,6 +3,7 @@
  */
 #include "store/store_finish.h"
 
+#include "store/store_breaker_sql.h"
 #include "store/store_mirror.h"
 #include "store/store_query.h"
 #include "store/store_tx.h"
@@ -92,7 +93,7 @@ static int set_gone(struct store *store, uint64_t mirror_id, const struct store_
                "SET gone_messages = gone, held_messages = held, kept_messages = kept, waiting_messages = "
                "waiting, "
                "deletion_due_at = IF(EXISTS (SELECT 1 FROM plan p JOIN route r ON r.from_site_id = p.site_id "
-               "WHERE r.route_id = mirror.route_id AND p.kind = 'site' AND p.state IN ('held', 'refused')), "
+               "WHERE r.route_id = mirror.route_id AND " STORE_BREAKER_TRIPPED "), "
                "NULL, "
                "IF(withheld_messages > 0, UTC_TIMESTAMP(6), " SOONER ")) WHERE mirror_id = ?",
                BIND_DUE, BIND_DUE, bind_u64(mirror_id), bind_u64(mirror_id), bind_u64(mirror_id)) < 0

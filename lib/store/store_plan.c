@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "store/store_breaker.h"
+#include "store/store_breaker_sql.h"
 #include "store/store_mailbox.h"
 #include "store/store_query.h"
 #include "store/store_tx.h"
@@ -27,7 +28,7 @@ static const char list_sql[] =
     ", " AGE "p.decided_at" OLD ", " AGE "p.ended_at" OLD ", p.decided_by, p.decision "
     "FROM (SELECT a.* FROM plan a LEFT JOIN route o ON o.route_id = a.route_id "
     "WHERE a.plan_id > ? AND (? = 0 OR a.plan_id = ?) "
-    "AND (NOT ? OR a.state IN ('held', 'allowed') OR (a.kind = 'site' AND a.state = 'refused')) "
+    "AND (NOT ? OR a.state IN ('held', 'allowed') OR (" STORE_BREAKER_TRIPPED ")) "
     "AND (NOT ? OR a.kind = 'site') "
     "AND (? IS NULL OR a.mailbox = ? OR (a.kind = 'site' AND EXISTS (SELECT 1 FROM mailbox b "
     "JOIN mirror m ON m.mailbox_id = b.mailbox_id JOIN route n ON n.route_id = m.route_id "

@@ -6,6 +6,7 @@
 
 #include "base/crash.h"
 #include "base/str.h"
+#include "store/store_breaker_sql.h"
 #include "store/store_message.h"
 #include "store/store_query.h"
 #include "store/store_tx.h"
@@ -219,12 +220,11 @@ static int lock_route(struct store *store, struct asking *asking, struct err *er
 
 static int is_tripped(struct store *store, uint64_t mirror_id, bool *tripped_out, struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err,
-                   "SELECT EXISTS (SELECT 1 FROM plan p JOIN route r ON r.from_site_id = p.site_id "
-                   "JOIN mirror m ON m.route_id = r.route_id WHERE m.mirror_id = ? AND p.kind = 'site' "
-                   "AND p.state IN ('held', 'refused'))",
-                   bind_u64(mirror_id));
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT EXISTS (SELECT 1 FROM plan p JOIN route r ON r.from_site_id = p.site_id "
+        "JOIN mirror m ON m.route_id = r.route_id WHERE m.mirror_id = ? AND " STORE_BREAKER_TRIPPED ")",
+        bind_u64(mirror_id));
     *tripped_out = query && store_query_next(query) && store_query_bool(query);
     return store_query_end(query, err);
 }

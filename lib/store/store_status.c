@@ -4,6 +4,7 @@
  */
 #include "store/store_mailbox.h"
 
+#include "store/store_breaker_sql.h"
 #include "store/store_query.h"
 
 /* SINCE "column" NOW: seconds. AGE "column" OLD: the same, but 0 for what was committed after this statement began. */
@@ -12,7 +13,7 @@
 #define AGE "GREATEST(" SINCE
 #define OLD NOW ", 0)"
 #define PLANS "FROM plan q WHERE q.mirror_id = m.mirror_id"
-#define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND q.kind = 'site' AND q.state"
+#define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND " STORE_BREAKER_TRIPPED
 
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "
@@ -36,8 +37,8 @@ static const char status_sql[] =
     "IF(m.kept_messages > 0, (SELECT MAX(q.plan_id) " PLANS " AND q.state = 'refused'), 0), "
     "IF(m.kept_messages > 0, (SELECT q.decided_by " PLANS " AND q.state = 'refused' "
     "ORDER BY q.plan_id DESC LIMIT 1), ''), "
-    "(SELECT MIN(q.plan_id) " BREAKER " IN ('held', 'refused')), "
-    "EXISTS (SELECT 1 " BREAKER " = 'refused') "
+    "(SELECT MIN(q.plan_id) " BREAKER "), "
+    "EXISTS (SELECT 1 " BREAKER " AND q.state = 'refused') "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
