@@ -59,17 +59,23 @@ static const char *decimal(double number, char text[NUMBER_BYTES])
     return text;
 }
 
-/* "31 of 40 messages are gone", "1 of 2 messages is gone", "all 2 greetings are gone", "the only greeting is gone" */
-static void say_gone(struct words *words, uint64_t gone, uint64_t whole, const char *noun)
+/* "31 of 40 messages", "all 2 greetings", "the only greeting" */
+static void say_part(struct words *words, uint64_t gone, uint64_t whole, const char *noun)
 {
     char a[NUMBER_BYTES], b[NUMBER_BYTES];
     if (whole == 1)
-        say(words, "the only %s is gone", noun);
+        say(words, "the only %s", noun);
     else if (gone == whole)
-        say(words, "all %s %ss are gone", grouped(gone, a), noun);
+        say(words, "all %s %ss", grouped(gone, a), noun);
     else
-        say(words, "%s of %s %ss %s gone", grouped(gone, a), grouped(whole, b), noun,
-            gone == 1 ? "is" : "are");
+        say(words, "%s of %s %ss", grouped(gone, a), grouped(whole, b), noun);
+}
+
+/* "31 of 40 messages are gone", "1 of 2 messages is gone" */
+static void say_gone(struct words *words, uint64_t gone, uint64_t whole, const char *noun)
+{
+    say_part(words, gone, whole, noun);
+    say(words, gone == 1 ? " is gone" : " are gone");
 }
 
 /* ": more than 20 and more than 50 %" */
@@ -151,6 +157,10 @@ static bool hold_greetings(const struct store_brake_mailbox *mailbox, struct wor
     if (mailbox->greetings_gone == 0 || mailbox->greetings_left > 0)
         return false;
     say_gone(reason, mailbox->greetings_gone, mailbox->greetings_gone, "greeting");
+    if (mailbox->going > 0) {
+        say(reason, ", and ");
+        say_part(reason, mailbox->going, (uint64_t)mailbox->left + mailbox->going, "message");
+    }
     return true;
 }
 
