@@ -70,7 +70,8 @@ enum ctl_wait_end ctl_wait_judge(const cJSON *mirror, bool verify, double seq, d
     double done = ctl_number(mirror, verify ? "verify_done_seq" : "done_seq", 0);
     if (done >= seq && verify)
         return ctl_number(mirror, "verify_differences", 1) > 0 ? CTL_WAIT_NOT_WELL : CTL_WAIT_WELL;
-    if (done >= seq && !is_deleting(mirror))
+    /* A look that failed behind the turn that was waited for may be well again at once. */
+    if (done >= seq && !is_deleting(mirror) && !str_equal(state, "failing"))
         return ctl_flag(mirror, "well") ? CTL_WAIT_WELL : CTL_WAIT_NOT_WELL;
     if (needs_person(state) || failing_seconds >= patience(mirror))
         return CTL_WAIT_NOT_WELL;
