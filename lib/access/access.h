@@ -40,6 +40,8 @@ struct access_session *access_session_start(struct access *access, const struct 
 enum access_state access_session_poll(struct access_session *session);
 /* WAITING: may others not be kept waiting for this? The site could not be asked a moment ago; `err` says why. */
 bool access_session_is_hopeless(const struct access_session *session, struct err *err);
+/* At most `most_ms`; less where WAITING is to be asked again sooner. */
+int access_session_wait_ms(const struct access_session *session, int most_ms);
 const struct err *access_session_error(const struct access_session *session); /* FAILED */
 struct imap_session *access_session_imap(struct access_session *session);     /* READY; borrowed */
 

@@ -407,6 +407,12 @@ bool access_session_is_hopeless(const struct access_session *session, struct err
     return true;
 }
 
+int access_session_wait_ms(const struct access_session *session, int most_ms)
+{
+    int left_ms = clock_left_ms(session->ask_at_ms);
+    return session->step == STEP_ASKING && left_ms < most_ms ? left_ms : most_ms;
+}
+
 struct access_session *access_session_open(struct access *access, const struct config_site *site,
                                            const char *mailbox, enum err_side side, int wait_ms,
                                            struct err *err)
@@ -429,9 +435,7 @@ struct access_session *access_session_open(struct access *access, const struct c
             fail(session);
             break;
         }
-        int left_ms = clock_left_ms(session->ask_at_ms);
-        if (!imap_reactor_run(access->reactor, NULL, 0,
-                              state == ACCESS_WAITING && left_ms < ROUND_MS ? left_ms : ROUND_MS)) {
+        if (!imap_reactor_run(access->reactor, NULL, 0, access_session_wait_ms(session, ROUND_MS))) {
             err_set(&session->error, ERR_PROCESS, ERR_RETRY_LATER, "stopped");
             fail(session);
             break;

@@ -17,12 +17,12 @@ enum { GRACE_SECONDS = 60, GATE_SPARE_SECONDS = 10, WAIT_SESSION_MS = 500, WAIT_
 /* The site's row, and what its times mean now. */
 struct site_row {
     uint32_t site_id;
-    struct store_gate gate;
+    struct store_gate gate, recorded;
     char gate_owner[201], gate_mailbox[65];
     bool gate_alive; /* somebody took the gate and its time is not over */
     uint32_t stopped_seconds;
     uint64_t login_wait_us, cool_wait_us;
-    char error[801];
+    char error[801], server_words[801];
 };
 
 static void read_row(struct store_query *query, struct site_row *row)
@@ -40,6 +40,8 @@ static void read_row(struct store_query *query, struct site_row *row)
     row->login_wait_us = store_query_u64(query);
     row->cool_wait_us = store_query_u64(query);
     store_query_copy(query, row->error, sizeof(row->error));
+    store_query_copy(query, row->server_words, sizeof(row->server_words));
+    row->recorded = row->gate;
     row->gate.retry_over = row->stopped_seconds == 0;
 }
 
@@ -53,8 +55,8 @@ static int lock_site(struct store *store, const char *name, struct site_row *row
                    "CAST(CEIL(GREATEST(COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), stopped_until), "
                    "0), 0) / 1000000) "
                    "AS UNSIGNED), GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), next_login_at), 0), "
-                   "GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), cool_until), 0), error "
-                   "FROM site WHERE name = ? FOR UPDATE",
+                   "GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), cool_until), 0), error, "
+                   "server_words FROM site WHERE name = ? FOR UPDATE",
                    bind_text(name));
     *row = (struct site_row){0};
     if (query && store_query_next(query))
@@ -126,22 +128,40 @@ static int see_secret(struct store *store, const struct admitting *admitting, ui
                : 0;
 }
 
-/* Sessions that count: in use, or dead with the store perhaps still counting them. */
+/* Sessions that count: in use, or dead with the store perhaps still counting them. Rows that are over go. */
 static int count_sessions(struct store *store, uint32_t site_id, uint32_t *count_out, struct err *err)
 {
-    if (STORE_EXEC(store, err,
-                   "DELETE FROM site_session WHERE site_id = ? AND grace_until <= UTC_TIMESTAMP(6)",
-                   bind_u64(site_id)) < 0)
-        return -1;
     struct store_query *query =
-        STORE_ROWS(store, err, "SELECT COUNT(*) FROM site_session WHERE site_id = ?", bind_u64(site_id));
-    *count_out = query && store_query_next(query) ? store_query_u32(query) : 0;
-    return store_query_end(query, err);
+        STORE_ROWS(store, err,
+                   "SELECT COALESCE(SUM(grace_until > UTC_TIMESTAMP(6)), 0), "
+                   "COALESCE(SUM(grace_until <= UTC_TIMESTAMP(6)), 0) FROM site_session WHERE site_id = ?",
+                   bind_u64(site_id));
+    bool there = query && store_query_next(query);
+    *count_out = there ? store_query_u32(query) : 0;
+    bool any_over = there && store_query_u32(query) > 0;
+    if (store_query_end(query, err))
+        return -1;
+    return any_over && STORE_EXEC(
+                           store, err,
+                           "DELETE FROM site_session WHERE site_id = ? AND grace_until <= UTC_TIMESTAMP(6)",
+                           bind_u64(site_id)) < 0
+               ? -1
+               : 0;
 }
 
-static int save_gate(struct store *store, const struct site_row *row, struct err *err)
+static bool is_recorded(const struct store_gate *gate, const struct store_gate *recorded)
+{
+    return gate->state == recorded->state && gate->refusals == recorded->refusals &&
+           gate->stops == recorded->stops && gate->troubles == recorded->troubles &&
+           str_equal(gate->last_good, recorded->last_good);
+}
+
+static int save_gate(struct store *store, struct site_row *row, struct err *err)
 {
     const struct store_gate *gate = &row->gate;
+    if (is_recorded(gate, &row->recorded))
+        return 0;
+    row->recorded = *gate;
     int64_t rows = STORE_EXEC(
         store, err,
         "UPDATE site SET login_state = ?, refusals = ?, stops = ?, troubles = ?, last_good_mailbox = ? "
@@ -200,10 +220,12 @@ static void say_trouble(struct store_admission_answer *answer, const struct site
         str_into(answer->error, sizeof(answer->error), row->error);
 }
 
+/* Spread, so that not all ask again at once; but where a login is to be had in a moment, nobody sleeps long for it. */
 static int say_wait(struct store_admission_answer *answer, uint64_t wait_ms)
 {
+    uint32_t whole_ms = (uint32_t)(wait_ms < 60000 ? wait_ms : 60000);
     answer->admission = STORE_ADMIT_WAIT;
-    answer->wait_ms = (uint32_t)(wait_ms < 60000 ? wait_ms : 60000) + arc4random_uniform(WAIT_GATE_MS);
+    answer->wait_ms = whole_ms + arc4random_uniform(whole_ms < WAIT_GATE_MS ? whole_ms + 1 : WAIT_GATE_MS);
     return 0;
 }
 
@@ -225,7 +247,7 @@ static int check_budget(struct store *store, const struct admitting *admitting, 
     return 0;
 }
 
-static int let_in(struct store *store, const struct admitting *admitting, const struct site_row *row,
+static int let_in(struct store *store, const struct admitting *admitting, struct site_row *row,
                   const char *probe_mailbox, struct err *err)
 {
     const struct store_admission_request *request = admitting->request;
@@ -339,11 +361,19 @@ static int release_gate(struct store *store, const struct store_login_result *re
                : 0;
 }
 
+/* A healthy site that says what it always says. */
+static bool has_nothing_to_clear(const struct store_login_result *result, const struct site_row *row)
+{
+    return !row->error[0] && !row->cool_wait_us && !row->stopped_seconds &&
+           (!result->server_words ||
+            strncmp(result->server_words, row->server_words, sizeof(row->server_words) - 1) == 0);
+}
+
 static int save_accepted(struct store *store, const struct store_login_result *result,
                          const struct site_row *row, struct err *err)
 {
     /* A stopped site keeps its reason: this login may be older. */
-    if (row->gate.state == STORE_GATE_STOPPED)
+    if (row->gate.state == STORE_GATE_STOPPED || has_nothing_to_clear(result, row))
         return 0;
     int64_t rows =
         STORE_EXEC(store, err,

@@ -491,6 +491,21 @@ static void test_no_session_free(void **state)
     assert_non_null(strstr(err.text, "no session free"));
 }
 
+static void test_asks_again_as_soon_as_told(void **state)
+{
+    struct access_session *session = start(*state);
+
+    answer(STORE_ADMIT_WAIT);
+    play.answers[0].wait_ms = 40;
+    assert_int_equal(access_session_poll(session), ACCESS_WAITING);
+    assert_in_range(access_session_wait_ms(session, 250), 0, 40);
+    assert_int_equal(access_session_wait_ms(session, 0), 0);
+    answer(STORE_ADMIT_GO);
+    assert_int_equal(run(session), ACCESS_READY);
+    assert_int_equal(access_session_wait_ms(session, 250), 250);
+    access_session_free(session);
+}
+
 static void test_nobody_waits_for_a_site_in_trouble(void **state)
 {
     struct err err = {0};
@@ -544,6 +559,7 @@ int main(void)
         TEST(test_missing_secret),
         TEST(test_store_away),
         TEST(test_no_session_free),
+        TEST(test_asks_again_as_soon_as_told),
         TEST(test_nobody_waits_for_a_site_in_trouble),
         TEST(test_lost_row_fails_the_session),
     };

@@ -115,6 +115,24 @@ static void test_first_logins_go_one_by_one(void **state)
     assert_string_equal(status_of(fixture).login_state, "unproven");
 }
 
+/* Of a healthy site that says what it always says, a login leaves no trace but who was let in last. */
+static void test_login_of_a_healthy_site(void **state)
+{
+    struct store_fixture *fixture = *state;
+    bool stopped;
+    FIXTURE_OR_SKIP(state);
+    assert_int_equal(log_in(fixture, "1001", 'a', &stopped), STORE_ADMIT_GO);
+    store_fixture_sql(fixture, "UPDATE site SET error_at = '2001-01-01', next_login_at = '2001-01-01'");
+    assert_int_equal(log_in(fixture, "1002", 'a', &stopped), STORE_ADMIT_GO);
+    assert_true(site(fixture, "error_at = '2001-01-01' AND last_good_mailbox = '1002'") > 0);
+    store_fixture_sql(fixture, "UPDATE site SET server_words = 'Other words.', next_login_at = '2001-01-01'");
+    assert_int_equal(log_in(fixture, "1002", 'a', &stopped), STORE_ADMIT_GO);
+    assert_true(site(fixture, "error_at IS NULL AND server_words = 'Message store ready.'") > 0);
+    store_fixture_sql(fixture, "UPDATE site SET error = 'of before', next_login_at = '2001-01-01'");
+    assert_int_equal(log_in(fixture, "1002", 'a', &stopped), STORE_ADMIT_GO);
+    assert_true(site(fixture, "error = ''") > 0);
+}
+
 static void test_gate_of_a_dead_holder(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -378,6 +396,22 @@ static void test_sessions_are_counted(void **state)
                                      "site_session") > 0);
 }
 
+/* Where the next login is to be had in a moment, nobody waits much longer than that for it. */
+static void test_short_waits_stay_short(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    fixture->sites[0].imap.max_sessions = 1000;
+    prove(fixture);
+    fixture->sites[0].imap.max_logins_per_second = 20;
+    assert_int_equal(admit(fixture, us, "1001").admission, STORE_ADMIT_GO);
+    for (int i = 0; i < 10; i++) {
+        struct store_admission_answer answer = admit(fixture, them, "1001");
+        if (answer.admission == STORE_ADMIT_WAIT)
+            assert_in_range(answer.wait_ms, 1, 2 * 51);
+    }
+}
+
 static void test_logins_per_second(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -407,6 +441,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_first_logins_go_one_by_one),
+        TEST(test_login_of_a_healthy_site),
         TEST(test_gate_of_a_dead_holder),
         TEST(test_gate_of_the_dead_is_inherited),
         TEST(test_wrong_secret_is_tried_three_times),
@@ -418,6 +453,7 @@ int main(void)
         TEST(test_unreachable_site_cools),
         TEST(test_postponed),
         TEST(test_sessions_are_counted),
+        TEST(test_short_waits_stay_short),
         TEST(test_logins_per_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
