@@ -162,19 +162,35 @@ static int check_row(const struct store_lease *lease, const struct fence_row *ro
     return 0;
 }
 
+/* Why the fence did not let us through. */
+static int explain(struct store *store, const struct store_lease *lease, struct err *err)
+{
+    struct fence_row row;
+    if (lock_row(store, lease->mirror_id, &row, err) || check_row(lease, &row, err))
+        return -1;
+    return store_tx_lease_lost(lease, "its time is over", err);
+}
+
+/* Lock, comparison and count in one statement; the count comes back with its answer. */
+static int pass_fence(struct store *store, struct fence *fence, struct err *err)
+{
+    const struct store_lease *lease = fence->lease;
+    int64_t rows = STORE_EXEC(store, err,
+                              "UPDATE mirror SET write_seq = LAST_INSERT_ID(write_seq + 1) WHERE mirror_id = "
+                              "? AND lease_epoch = ? AND lease_owner = ? AND lease_until > UTC_TIMESTAMP(6)",
+                              bind_u64(lease->mirror_id), bind_u64(lease->epoch), bind_text(lease->owner));
+    if (rows <= 0)
+        return rows < 0 ? -1 : explain(store, lease, err);
+    fence->write_seq = store_query_insert_id(store) - 1;
+    return 0;
+}
+
 static int fenced_body(struct store *store, void *context, struct err *err)
 {
     struct fence *fence = context;
-    struct fence_row row;
-    if (lock_row(store, fence->lease->mirror_id, &row, err) || check_row(fence->lease, &row, err))
+    if (pass_fence(store, fence, err))
         return -1;
-    fence->write_seq = row.write_seq;
-    if (fence->body(store, fence->context, err))
-        return -1;
-    return STORE_EXEC(store, err, "UPDATE mirror SET write_seq = write_seq + 1 WHERE mirror_id = ?",
-                      bind_u64(fence->lease->mirror_id)) < 0
-               ? -1
-               : 0;
+    return fence->body(store, fence->context, err);
 }
 
 /* Reads back a COMMIT that had no answer: *done_out, or unknown still (-1). */

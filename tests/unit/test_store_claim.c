@@ -182,6 +182,7 @@ static void test_fencing(void **state)
     /* Over, though nobody has taken it yet. */
     assert_int_equal(store_folder_set_gone(fixture->store, &old.lease, folder_id, true, &err), -1);
     assert_true(store_err_is_lease_lost(&err));
+    assert_non_null(strstr(err.text, "its time is over"));
     assert_int_equal(store_mirror_renew(fixture->store, &fixture->config, &old.lease, &deadline, &err), -1);
     assert_true(store_err_is_lease_lost(&err));
     struct store_claim new = claim_as(fixture, fixture->other, them);
@@ -191,11 +192,22 @@ static void test_fencing(void **state)
     assert_int_equal(store_mirror_finish(fixture->store, &old.lease, &end, &err), -1);
     assert_true(store_err_is_lease_lost(&err));
     assert_false(store_err_is_unknown(&err));
+    assert_non_null(strstr(err.text, "another worker has it"));
+    /* Each of the two tells it: of another epoch, or of another owner. */
+    struct store_lease mixed = new.lease;
+    mixed.epoch = old.lease.epoch;
+    assert_int_equal(store_folder_set_gone(fixture->store, &mixed, folder_id, true, &err), -1);
+    assert_non_null(strstr(err.text, "another worker has it"));
+    mixed = old.lease;
+    mixed.epoch = new.lease.epoch;
+    assert_int_equal(store_folder_set_gone(fixture->store, &mixed, folder_id, true, &err), -1);
+    assert_non_null(strstr(err.text, "another worker has it"));
     assert_int_equal(store_folder_set_gone(fixture->other, &new.lease, folder_id, true, &err), 0);
     bool found;
     assert_int_equal(store_mailbox_remove(fixture->store, "1001", &found, &err), 0);
     assert_int_equal(store_folder_set_gone(fixture->other, &new.lease, folder_id, false, &err), -1);
     assert_true(store_err_is_lease_lost(&err));
+    assert_non_null(strstr(err.text, "the mirror was removed"));
 }
 
 /* What a taken-over lease asks for stays asked until a pass is through, also over a failure and a yield. */
