@@ -130,6 +130,20 @@ static void test_fingerprints(void **state)
     assert_text(fixture, "1:done. 2:held", PLANS);
 }
 
+/* The one that is always met costs no lock, which all workers of the site would wait for. */
+static void test_known_one_locks_nothing(void **state)
+{
+    struct store_fixture *fixture = *state;
+    FIXTURE_OR_SKIP(state);
+    assert_false(meet(fixture, &known));
+    store_fixture_sql(fixture, "START TRANSACTION");
+    store_fixture_sql(fixture, "UPDATE site SET error = 'locked'");
+    assert_false(meet(fixture, &known));
+    assert_int_not_equal(store_fixture_number(fixture, "SELECT error = 'locked' FROM site LIMIT 1"), 0);
+    store_fixture_sql(fixture, "ROLLBACK");
+    assert_true(meet(fixture, &stranger));
+}
+
 /* A person said that this is not our production; once ours answers again, that is over, and what was stopped goes on. */
 static void test_refused_and_known_again(void **state)
 {
@@ -413,6 +427,7 @@ int main(void)
         CASE(test_trips_once),
         CASE(test_site_not_recorded),
         CASE(test_fingerprints),
+        CASE(test_known_one_locks_nothing),
         CASE(test_refused_and_known_again),
         CASE(test_refused_sign_stays),
         CASE(test_signs),
