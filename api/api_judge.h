@@ -43,7 +43,8 @@ struct api_verdict {
     bool late;          /* not looked at in time */
     bool behind;        /* older than the target lag */
     bool person_needed; /* nothing will change by itself: paused, stopped, not equal, held, no route */
-    enum err_side side; /* FAILING, STOPPED, NOT_EQUAL, DELETING: who has to act */
+    enum err_side
+        side; /* FAILING, STOPPED, NOT_EQUAL (all but what could not be copied), DELETING: who has to act */
     double lag_limit_seconds;
 };
 

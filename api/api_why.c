@@ -61,9 +61,8 @@ static void what_not_equal(const struct subject *s, char *text, size_t size)
     const struct store_mirror_status *m = s->m;
     if (m->missing_messages || m->refused_messages || m->altered_messages)
         snprintf(text, size,
-                 "A whole pass ended, and %s is not equal to production: %s missing there, %s refused by it, "
-                 "%s altered "
-                 "by it when it stored them.",
+                 "A whole pass ended, and %s is not equal to production: %s missing there, %s that could not "
+                 "be copied, %s altered by it when it stored them.",
                  s->to, api_text_count(m->missing_messages, "message", missing),
                  api_text_count(m->refused_messages, "message", refused),
                  api_text_count(m->altered_messages, "message", altered));
@@ -297,6 +296,18 @@ static void side_in_words(const struct subject *s, char *text, size_t size)
         snprintf(text, size, "Ours: Message Mirror, its machine or its configuration.");
 }
 
+/* Of a message that could not be copied, only the words are on record. */
+static void whose_not_equal(const struct subject *s, char *text, size_t size)
+{
+    if (s->m->refused_messages)
+        snprintf(text, size,
+                 "The words of each message below tell: %s did not give it, %s did not take it, or our own "
+                 "limits forbid it.",
+                 s->from, s->to);
+    else
+        side_in_words(s, text, size);
+}
+
 static void whose(const struct subject *s, char *text, size_t size)
 {
     switch (s->verdict.state) {
@@ -312,6 +323,9 @@ static void whose(const struct subject *s, char *text, size_t size)
         break;
     case API_STATE_HELD:
         snprintf(text, size, "Nobody's: the brake on deletions asks a person.");
+        break;
+    case API_STATE_NOT_EQUAL:
+        whose_not_equal(s, text, size);
         break;
     case API_STATE_DELETING:
         if (s->m->waiting_messages)
@@ -361,11 +375,18 @@ static void todo_stopped(const struct subject *s, char *text, size_t size)
 static void todo_not_equal(const struct subject *s, char *text, size_t size)
 {
     const struct store_mirror_status *m = s->m;
-    if (m->refused_messages || m->missing_messages)
+    if (m->refused_messages)
         snprintf(text, size,
-                 "See the messages below. Mostly the mailbox on %s is full or allows shorter messages only: "
-                 "compare its class of service with production's.",
-                 s->to);
+                 "Read the words of each message below. If %s did not take it, the mailbox there mostly is "
+                 "full or allows shorter messages only: compare its class of service with production's. If "
+                 "%s did not give it, have somebody try to hear it there.",
+                 s->to, s->from);
+    else if (m->missing_messages)
+        snprintf(
+            text, size,
+            "Read the words of each message below: it was copied to %s, and is not there any more. Find out "
+            "who or what removes it there.",
+            s->to);
     else if (is_given(m->refused_keywords))
         snprintf(text, size,
                  "Ask the keeper of %s whether it can store these keywords; it is not asked again and again.",
@@ -536,7 +557,8 @@ static void note_troubles(const struct subject *s, struct api_why *why)
     char count[API_TEXT_BYTES];
     const struct store_mirror_status *m = s->m;
     if (m->refused_messages && s->verdict.state != API_STATE_NOT_EQUAL)
-        note(why, "%s refused by %s.", api_text_count(m->refused_messages, "message", count), s->to);
+        note(why, "%s could not be copied; the words of each stand below.",
+             api_text_count(m->refused_messages, "message", count));
     if (m->altered_messages && s->verdict.state != API_STATE_NOT_EQUAL)
         note(why, "%s altered by %s when it stored them; they are not copied again.",
              api_text_count(m->altered_messages, "message", count), s->to);

@@ -14,7 +14,7 @@ enum { API_WHY_BYTES = 1400, API_WHY_MAX_NOTES = 16 };
 struct api_why {
     char what[API_WHY_BYTES];
     char since[200]; /* "" where there is nothing to say */
-    char whose[200];
+    char whose[300];
     char todo[API_WHY_BYTES];
     char next[200];
     char notes[API_WHY_MAX_NOTES][API_WHY_BYTES];

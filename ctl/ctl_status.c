@@ -91,7 +91,7 @@ static const char *last_error(const cJSON *mirror)
     if (*ctl_text(mirror, "refused_keywords"))
         return "keywords refused by the target (see why)";
     return ctl_number(cJSON_GetObjectItemCaseSensitive(mirror, "messages"), "refused", 0) > 0
-               ? "messages refused by the target (see why)"
+               ? "messages that could not be copied (see why)"
                : "";
 }
 

@@ -586,8 +586,10 @@ def test_why(api):
                SELECT folder_id, 17, 'refused', 1772525645, 99, '', '', 'NO [OVERQUOTA] mailbox full' FROM folder""")
     why = api.ask("GET", "/api/v1/mailboxes/1001/why").json
     mirror = why["mirrors"][0]
-    assert why["mailbox"] == "1001" and mirror["state"] == "not equal" and mirror["whose"] == "The target's: dr."
-    assert "1 message refused" in mirror["what"] and "class of service" in mirror["todo"]
+    assert why["mailbox"] == "1001" and mirror["state"] == "not equal"
+    assert "1 message that could not be copied" in mirror["what"] and "class of service" in mirror["todo"]
+    assert mirror["whose"] == ("The words of each message below tell: production did not give it, dr did not take it, or our own "
+                               "limits forbid it.")
     notes = " ".join(mirror["notes"])
     assert "$Unopened" in notes and "2 messages gone from production" in notes and "did not put there" in notes
     assert mirror["messages"] == [{"folder": "INBOX", "uid": 17, "state": "refused", "size_bytes": 99,
