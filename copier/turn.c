@@ -275,6 +275,20 @@ static bool is_equal(const struct turn *turn)
            figures->refused_keywords[0] == 0;
 }
 
+/* A store that is away is asked again while the lease lasts: else the mailbox would wait for its end. */
+static int finish_patiently(struct turn *turn, const struct store_finish *finish, struct err *err)
+{
+    const struct store_lease *lease = &turn->claim->lease;
+    while (store_mirror_finish(turn->tools->store, lease, finish, err) != 0) {
+        if (store_err_is_lease_lost(err) || daemon_is_draining(turn->tools->daemon) ||
+            clock_boot_ms() > turn->claim->deadline_boot_ms)
+            return -1;
+        imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS);
+        turn_tick(turn);
+    }
+    return 0;
+}
+
 /* A verify that was cut off goes on in a turn of its own, behind all other work; the mirror is brought up for all that. */
 static bool give_back(struct turn *turn, int result, bool verified, const struct err *error)
 {
@@ -291,8 +305,7 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
                                   .verify_report = turn->verify_report,
                                   .error = result != 0 ? error : NULL};
     struct err err = {0};
-    if (CRASH_AFTER(TURN_RECORDED,
-                    store_mirror_finish(turn->tools->store, &turn->claim->lease, &finish, &err)) != 0)
+    if (CRASH_AFTER(TURN_RECORDED, finish_patiently(turn, &finish, &err)) != 0)
         log_warning("the mirror could not be given back; its lease will run out", LOG_STR("error", err.text));
     else if (verified && turn->verify_differences > 0 &&
              store_mirror_want(turn->tools->store, turn->claim->lease.mirror_id, turn->claim->priority,
