@@ -38,6 +38,7 @@ struct pass {
     struct store_loss *losses;  /* of this folder, once losses_loaded (loss.h) */
     size_t loss_count;
     bool losses_loaded;
+    bool is_new; /* of this folder nothing is recorded yet, not even a UIDVALIDITY */
     struct imap_folder_status
         read_back;   /* the target's figures after our last change, if it was read back; else zero */
     bool incomplete; /* the turn ended before all was done: marks are not stored */

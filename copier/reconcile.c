@@ -89,11 +89,18 @@ static bool is_unchanged(const struct pass *pass)
 
 /* ---- looking at both sides ---- */
 
+static bool is_new(const struct pass *pass)
+{
+    return pass->row_count == 0 && pass->intent_count == 0 && pass->folder->marks.source_uidvalidity == 0 &&
+           pass->folder->marks.target_uidvalidity == 0;
+}
+
 static int forget_uids(struct pass *pass, enum store_side side, uint32_t uidvalidity, struct err *err)
 {
     struct store_folder_marks *marks = &pass->folder->marks;
     bool source = side == STORE_SOURCE;
-    if (CRASH_AFTER(UIDS_FORGOTTEN,
+    if (!pass->is_new &&
+        CRASH_AFTER(UIDS_FORGOTTEN,
                     store_folder_forget_uids(pass->turn->tools->store, &pass->turn->claim->lease,
                                              pass->folder->folder_id, side, uidvalidity, err)) != 0)
         return -1;
@@ -106,6 +113,17 @@ static int forget_uids(struct pass *pass, enum store_side side, uint32_t uidvali
             "UIDs count no more (another UIDVALIDITY, or dealt out anew): messages are identified again",
             LOG_STR("side", source ? "source" : "target"), LOG_UINT("uidvalidity", uidvalidity));
     return 0;
+}
+
+/* Of a new folder there was nothing to forget: what both looks told is recorded at once, before anything goes by it. */
+static int record_new(struct pass *pass, struct err *err)
+{
+    if (!pass->is_new)
+        return 0;
+    return CRASH_AFTER(UIDS_FORGOTTEN,
+                       store_folder_set_marks(pass->turn->tools->store, &pass->turn->claim->lease,
+                                              pass->folder->folder_id, &pass->folder->marks, pass->foreign,
+                                              err));
 }
 
 /* Below what was told before, or not above a UID that is recorded: a store restored from its backup deals the same UIDs
@@ -550,7 +568,8 @@ static void count_figures(struct pass *pass, bool unchanged)
 
 static int bring_up(struct pass *pass, struct err *err)
 {
-    if (look_at_source(pass, err) != 0 || look_at_target(pass, err) != 0)
+    pass->is_new = is_new(pass);
+    if (look_at_source(pass, err) != 0 || look_at_target(pass, err) != 0 || record_new(pass, err) != 0)
         return -1;
     if (pass->target_listed && settle_intents(pass, NULL, 0, err) != 0)
         return -1;

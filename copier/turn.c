@@ -92,6 +92,12 @@ static bool is_open_or_failed(struct access_session *session)
     return state == ACCESS_READY || state == ACCESS_FAILED;
 }
 
+static int round_ms(const struct turn *turn)
+{
+    return access_session_wait_ms(turn->source_session,
+                                  access_session_wait_ms(turn->target_session, ROUND_MS));
+}
+
 /* Both connect at once: a far target costs its round trips only once. */
 static int await_sides(struct turn *turn, struct err *err)
 {
@@ -122,7 +128,7 @@ static int await_sides(struct turn *turn, struct err *err)
                            OPEN_WAIT_MS / 1000);
         if (daemon_is_draining(turn->tools->daemon))
             return err_set(err, ERR_PROCESS, ERR_RETRY_NOW, "stopping");
-        if (!imap_reactor_run(turn->tools->reactor, NULL, 0, ROUND_MS)) {
+        if (!imap_reactor_run(turn->tools->reactor, NULL, 0, round_ms(turn))) {
             turn_guard(turn, err);
             return -1;
         }
@@ -346,11 +352,14 @@ static void error_of(const struct turn *turn, struct err *err)
 bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *said, size_t said_size)
 {
     const struct config *config = daemon_config(tools->daemon);
+    int64_t now = clock_boot_ms();
+    /* Nothing more urgent waits now: the claim has just looked. */
     struct turn turn = {.tools = tools,
                         .config = config,
                         .route = config_route_find(config, claim->route),
                         .claim = claim,
-                        .end_boot_ms = clock_boot_ms() + (int64_t)(config->copy.turn_seconds * 1000)};
+                        .end_boot_ms = now + (int64_t)(config->copy.turn_seconds * 1000),
+                        .next_glance_boot_ms = now + GLANCE_MS};
     struct err err = {0};
     bool verified = false, done;
     int result;
