@@ -9,6 +9,7 @@
  */
 #include "copier/deletions.h"
 
+#include "access/access_folders.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -175,18 +176,10 @@ static int prove(struct following *following, struct err *err)
 
 /* ---- ask ---- */
 
-bool deletions_is_greeting_folder(const struct config_site *site, const char *name)
-{
-    for (size_t i = 0; i < site->greetings_folders.count; i++)
-        if (str_equal(site->greetings_folders.items[i], name))
-            return true;
-    return false;
-}
-
 static void collect_greeting_folders(const struct following *following, struct ids *folders)
 {
     for (size_t i = 0; i < following->work->folder_count; i++)
-        if (deletions_is_greeting_folder(following->turn->route->from_site, following->work->folders[i].name))
+        if (access_folders_is_greeting(following->turn->route->from_site, following->work->folders[i].name))
             folders->items[folders->count++] = following->work->folders[i].folder_id;
 }
 

@@ -12,6 +12,4 @@
  * nothing of that folder is removed. */
 int deletions_follow(struct turn *turn, const struct folders_work *work, struct err *err);
 
-bool deletions_is_greeting_folder(const struct config_site *site, const char *name);
-
 #endif

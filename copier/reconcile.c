@@ -5,11 +5,11 @@
  */
 #include "copier/reconcile.h"
 
+#include "access/access_folders.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/copy.h"
-#include "copier/deletions.h"
 #include "copier/details.h"
 #include "copier/expunge.h"
 #include "copier/identify.h"
@@ -562,7 +562,7 @@ static void count_figures(struct pass *pass, bool unchanged)
     for (size_t i = 0; i < pass->row_count; i++)
         if (pass->rows[i].source_uid == 0)
             count_row(figures, &pass->rows[i], &highest);
-    if (deletions_is_greeting_folder(pass->turn->route->from_site, pass->folder->name))
+    if (access_folders_is_greeting(pass->turn->route->from_site, pass->folder->name))
         figures->left_messages = left_before;
 }
 
