@@ -94,78 +94,60 @@ struct each {
     const struct store_lease *lease;
     const uint64_t *message_ids;
     size_t count;
-    const char *const *statements; /* each with one parameter: the row's id */
-    size_t statement_count;
+    const char *on_plan, *on_message; /* each with one parameter, the row's id; on_plan may be NULL */
 };
 
 static int each_body(struct store *store, void *context, struct err *err)
 {
     const struct each *each = context;
     for (size_t i = 0; i < each->count; i++)
-        for (size_t k = 0; k < each->statement_count; k++)
-            if (STORE_EXEC(store, err, each->statements[k], bind_u64(each->message_ids[i])) < 0)
-                return -1;
+        if ((each->on_plan && STORE_EXEC(store, err, each->on_plan, bind_u64(each->message_ids[i])) < 0) ||
+            STORE_EXEC(store, err, each->on_message, bind_u64(each->message_ids[i])) < 0)
+            return -1;
     return 0;
 }
 
-static int run_each(struct store *store, struct each *each, struct err *err)
+static int run_each(struct store *store, struct each each, struct err *err)
 {
-    return each->count == 0 ? 0 : store_tx_fenced(store, each->lease, each_body, each, err);
+    return each.count == 0 ? 0 : store_tx_fenced(store, each.lease, each_body, &each, err);
 }
+
+#define SET_OUTCOME(word)                                                                                    \
+    "UPDATE plan_message SET outcome = '" word "' WHERE message_id = ? AND outcome = 'open'"
+#define DROP_ROW "DELETE FROM message WHERE message_id = ? AND source_gone_at IS NOT NULL"
 
 int store_removal_back(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
                        size_t count, struct err *err)
 {
-    static const char *const statements[] = {
-        "UPDATE plan_message SET outcome = 'back' WHERE message_id = ? AND outcome = 'open'",
-        "UPDATE message SET source_gone_at = NULL, removal = 'none', plan_id = NULL WHERE message_id = ?"};
-    struct each each = {.lease = lease,
-                        .message_ids = message_ids,
-                        .count = count,
-                        .statements = statements,
-                        .statement_count = 2};
-    return run_each(store, &each, err);
-}
-
-static int drop(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
-                size_t count, const char *told, struct err *err)
-{
-    const char *const statements[] = {
-        told, "DELETE FROM message WHERE message_id = ? AND source_gone_at IS NOT NULL"};
-    struct each each = {.lease = lease,
-                        .message_ids = message_ids,
-                        .count = count,
-                        .statements = statements,
-                        .statement_count = 2};
-    return run_each(store, &each, err);
+    return run_each(
+        store,
+        (struct each){lease, message_ids, count, SET_OUTCOME("back"),
+                      "UPDATE message SET source_gone_at = NULL, removal = 'none', plan_id = NULL "
+                      "WHERE message_id = ?"},
+        err);
 }
 
 int store_removal_end(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
                       size_t count, struct err *err)
 {
-    return drop(store, lease, message_ids, count,
-                "UPDATE plan_message SET outcome = 'removed' WHERE message_id = ? AND outcome = 'open'", err);
+    return run_each(store, (struct each){lease, message_ids, count, SET_OUTCOME("removed"), DROP_ROW}, err);
 }
 
 int store_removal_leave(struct store *store, const struct store_lease *lease, const uint64_t *message_ids,
                         size_t count, struct err *err)
 {
-    return drop(store, lease, message_ids, count,
-                "UPDATE plan_message SET outcome = 'kept' WHERE message_id = ? AND outcome = 'open'", err);
+    return run_each(store, (struct each){lease, message_ids, count, SET_OUTCOME("kept"), DROP_ROW}, err);
 }
 
 int store_removal_lost_sight(struct store *store, const struct store_lease *lease,
                              const uint64_t *message_ids, size_t count, struct err *err)
 {
-    static const char *const statements[] = {"UPDATE message SET target_uid = NULL, "
-                                             "removal = IF(removal <> 'begun', removal, IF(plan_id IS NULL, "
-                                             "'none', 'held')) WHERE message_id = ?"};
-    struct each each = {.lease = lease,
-                        .message_ids = message_ids,
-                        .count = count,
-                        .statements = statements,
-                        .statement_count = 1};
-    return run_each(store, &each, err);
+    return run_each(store,
+                    (struct each){lease, message_ids, count, NULL,
+                                  "UPDATE message SET target_uid = NULL, "
+                                  "removal = IF(removal <> 'begun', removal, IF(plan_id IS NULL, "
+                                  "'none', 'held')) WHERE message_id = ?"},
+                    err);
 }
 
 /* ---- the brakes ---- */
