@@ -134,19 +134,6 @@ int store_intent_add(struct store *store, const struct store_lease *lease, struc
 
 #define DROP_OF(ids) "DELETE FROM intent WHERE folder_id = ? AND intent_id IN (" ids ")"
 
-static int drop_all(struct store *store, const struct store_change *change, struct err *err)
-{
-    for (size_t i = 0, count; i < change->intents_gone_count; i += count) {
-        struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
-        count = store_at_once(change->intents_gone_count - i);
-        for (size_t k = 0; k < count; k++)
-            params[k + 1] = bind_u64(change->intents_gone[i + k]);
-        if (store_query_exec(store, STORE_TIMES(count, DROP_OF, "?"), params, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* One that is a ghost already keeps its time. */
 static int make_ghost(struct store *store, uint64_t intent_id, const struct store_change *change,
                       struct err *err)
@@ -163,7 +150,8 @@ static int make_ghost(struct store *store, uint64_t intent_id, const struct stor
 
 int store_intent_settle(struct store *store, const struct store_change *change, struct err *err)
 {
-    if (drop_all(store, change, err))
+    if (store_query_exec_lists(store, STORE_LISTS(DROP_OF), change->folder_id, change->intents_gone,
+                               change->intents_gone_count, err))
         return -1;
     for (size_t i = 0; i < change->intents_ghost_count; i++)
         if (make_ghost(store, change->intents_ghost[i], change, err))

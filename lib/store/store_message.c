@@ -296,15 +296,13 @@ static size_t count_new(const struct store_change *change, size_t first)
 
 static int write_as_sent(struct store *store, const struct store_change *change, struct err *err)
 {
-    for (size_t i = 0, count; i < change->message_count; i += count) {
-        struct store_param params[STORE_MANY + 2] = {bind_u64(change->folder_id)};
-        count = store_at_once(change->message_count - i);
-        for (size_t k = 0; k < count; k++)
-            params[k + 1] = bind_u64(change->messages[i + k].message_id);
-        if (store_query_exec(store, STORE_TIMES(count, AS_SENT, "?"), params, err) < 0)
-            return -1;
-    }
-    return 0;
+    uint64_t *ids = mem_new((change->message_count + 1) * sizeof(*ids));
+    for (size_t i = 0; i < change->message_count; i++)
+        ids[i] = change->messages[i].message_id;
+    int result = store_query_exec_lists(store, STORE_LISTS(AS_SENT), change->folder_id, ids,
+                                        change->message_count, err);
+    free(ids);
+    return result;
 }
 
 static int write_one(struct store *store, const struct store_change *change, size_t i, struct err *err)

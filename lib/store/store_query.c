@@ -269,6 +269,21 @@ int64_t store_query_exec(struct store *store, const char *sql, const struct stor
     return rows;
 }
 
+/* Where a list is longer than what is left, the last id stands there again: few lengths are few prepared statements. */
+int store_query_exec_lists(struct store *store, const char *const sqls[4], uint64_t first,
+                           const uint64_t *ids, size_t count, struct err *err)
+{
+    for (size_t done = 0; done < count; done += STORE_LIST) {
+        struct store_param params[STORE_LIST + 2] = {bind_u64(first)};
+        size_t left = count - done, which = left > 16 ? 3 : left > 4 ? 2 : left > 1 ? 1 : 0;
+        for (size_t i = 0; i < (size_t)1 << 2 * which; i++)
+            params[i + 1] = bind_u64(ids[done + (i < left ? i : left - 1)]);
+        if (store_query_exec(store, sqls[which], params, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 uint64_t store_query_insert_id(const struct store *store)
 {
     return mysql_insert_id(store->mysql);

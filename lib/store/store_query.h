@@ -96,6 +96,17 @@ static inline size_t store_at_once(size_t left)
 #define STORE_TIMES_4(text) text ", " text ", " text ", " text
 #define STORE_TIMES_16(text) STORE_TIMES_4(STORE_TIMES_4(text))
 
+/* One statement on `first` and a list of ids, in as few as there may be: `sql_of` takes the list's question marks. */
+enum { STORE_LIST = 64 };
+#define STORE_LISTS(sql_of)                                                                                  \
+    (const char *const[])                                                                                    \
+    {                                                                                                        \
+        sql_of("?"), sql_of(STORE_TIMES_4("?")), sql_of(STORE_TIMES_16("?")),                                \
+            sql_of(STORE_TIMES_4(STORE_TIMES_16("?")))                                                       \
+    }
+int store_query_exec_lists(struct store *store, const char *const sqls[4], uint64_t first,
+                           const uint64_t *ids, size_t count, struct err *err);
+
 /* params ends with STORE_PARAM_END. Returns how many rows matched (not: were changed), or -1. */
 int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params,
                          struct err *err);

@@ -328,6 +328,54 @@ static void test_intents_are_settled(void **state)
     store_intent_list_free(found, count);
 }
 
+enum { LISTED = 150 };
+
+/* Just those that are named, whatever the length of the list: of `count` intents and rows the first ones. */
+static void check_list(struct work *work, size_t count)
+{
+    struct store_message *rows = mem_new(LISTED * sizeof(*rows));
+    struct store_intent *intents = mem_new(LISTED * sizeof(*intents));
+    uint64_t ids[LISTED];
+    store_fixture_sql(work->fixture, "DELETE FROM message");
+    store_fixture_sql(work->fixture, "DELETE FROM intent");
+    for (uint32_t i = 0; i < LISTED; i++) {
+        rows[i] = make_message(i + 1, 1000 + i);
+        rows[i].has_target_size = false;
+        intents[i] = (struct store_intent){.folder_id = work->folder_id, .source_uid = i + 1};
+    }
+    ASSERT_OK(commit(work, rows, LISTED));
+    ASSERT_OK(store_intent_add(work->fixture->store, &work->claim.lease, intents, LISTED, &err));
+    for (size_t i = 0; i < count; i++)
+        ids[i] = intents[i].intent_id;
+    struct store_change change = {.folder_id = work->folder_id,
+                                  .messages = rows,
+                                  .message_count = count,
+                                  .as_sent = true,
+                                  .intents_gone = ids,
+                                  .intents_gone_count = count};
+    ASSERT_OK(store_folder_commit(work->fixture->store, &work->claim.lease, &change, &err));
+    assert_int_equal((int)store_fixture_number(work->fixture, "SELECT MIN(source_uid) FROM intent"),
+                     count + 1);
+    assert_int_equal((int)count_of(work, "intent"), LISTED - count);
+    assert_int_equal(
+        (int)store_fixture_number(work->fixture,
+                                  "SELECT SUM(source_uid <= %zu) * 1000 + COUNT(*) FROM message WHERE "
+                                  "target_size = size_bytes",
+                                  count),
+        count * 1001);
+    free(rows);
+    free(intents);
+}
+
+static void test_lists_of_any_length(void **state)
+{
+    static const size_t counts[] = {1, 2, 4, 5, 16, 17, 40, 64, 65, 149};
+    FIXTURE_OR_SKIP(state);
+    struct work work = begin(*state);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+        check_list(&work, counts[i]);
+}
+
 /* ---- lost connections ---- */
 
 static void test_killed_connections(void **state)
@@ -468,6 +516,7 @@ int main(void)
         TEST(test_same_uid_twice_is_refused),
         TEST(test_folder_of_another_mirror),
         TEST(test_intents_are_settled),
+        TEST(test_lists_of_any_length),
         TEST(test_killed_connections),
         TEST(test_error_in_place_of_a_row),
         TEST(test_away_and_back),
