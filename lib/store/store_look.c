@@ -31,8 +31,8 @@ static void read_look(struct store_query *query, const char *site, struct store_
     str_into(look->site, sizeof(look->site), site);
 }
 
-/* Not while every first copy of the mailbox is still to be made: that looks for itself, and would only be looked at
- * twice. Where it fails, the look tells more. */
+/* Not while every first copy of the mailbox is still to be made, nor just after one: that looks for itself, and would
+ * only be looked at twice, at the cost of logins that the next first copies wait for. Where it fails, the look tells more. */
 static int choose(struct store *store, struct looking *looking, uint32_t site_id, struct err *err)
 {
     struct store_query *query =
@@ -44,7 +44,8 @@ static int choose(struct store *store, struct looking *looking, uint32_t site_id
                    "WHERE l.site_id = ? AND l.due_at <= UTC_TIMESTAMP(6) "
                    "AND (l.lease_until IS NULL OR l.lease_until <= UTC_TIMESTAMP(6)) "
                    "AND (l.asked OR EXISTS (SELECT 1 FROM mirror m WHERE m.mailbox_id = l.mailbox_id "
-                   "AND (m.done_seq > 0 OR m.fail_count > 0))) "
+                   "AND (m.fail_count > 0 OR (m.done_seq > 0 AND (l.looked_at IS NOT NULL OR "
+                   "m.proven_at IS NULL OR m.proven_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND))))) "
                    "ORDER BY l.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
                    bind_u64(site_id), bind_u64(looking->max));
     looking->count = 0;

@@ -105,6 +105,22 @@ static void test_yield_lets_others_go_first(void **state)
     assert_false(claim.taken_over);
 }
 
+/* Of those whose first copy has just been made: one that was looked at before, one that somebody asks for, one that failed. */
+static void test_looks_just_after_the_first_copy(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_look looks[4];
+    FIXTURE_OR_SKIP(state);
+    store_fixture_mailboxes(fixture, 4, "dr");
+    store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1, proven_at = UTC_TIMESTAMP(6)");
+    store_fixture_sql(fixture, "UPDATE look SET looked_at = UTC_TIMESTAMP(6) WHERE mailbox_id = 1");
+    assert_int_equal(store_look_ask(fixture->store, "1002", &err), 1);
+    store_fixture_sql(fixture, "UPDATE mirror SET fail_count = 1 WHERE mailbox_id = 3");
+    assert_int_equal(store_look_claim(fixture->store, us, "production", 60, looks, 4, &err), 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_not_equal(looks[i].mailbox, "1004");
+}
+
 /* What a dead scanner had in hand is due again for the next of its number, and for no other. */
 static void test_looks_of_a_dead_scanner(void **state)
 {
@@ -115,7 +131,11 @@ static void test_looks_of_a_dead_scanner(void **state)
     assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:1:99:1", "production", 60, looks, 4, &err),
         0); /* the first copy looks for itself */
-    store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1");
+    store_fixture_sql(fixture, "UPDATE mirror SET done_seq = 1, proven_at = UTC_TIMESTAMP(6)");
+    assert_int_equal(
+        store_look_claim(fixture->store, "host:scanner:1:99:1", "production", 60, looks, 4, &err),
+        0); /* and has just done so */
+    store_fixture_sql(fixture, "UPDATE mirror SET proven_at = proven_at - INTERVAL 5 SECOND");
     assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:1:100:1", "production", 60, looks, 2, &err), 2);
     assert_int_equal(
@@ -510,6 +530,7 @@ int main(void)
         TEST(test_order_of_urgency),
         TEST(test_yield_lets_others_go_first),
         TEST(test_claims_exclude_each_other),
+        TEST(test_looks_just_after_the_first_copy),
         TEST(test_looks_of_a_dead_scanner),
         TEST(test_fencing),
         TEST(test_takeover_is_remembered),
