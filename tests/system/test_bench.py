@@ -23,12 +23,13 @@ def test_all_scenarios():
                 assert result[contestant]["seconds"]["min"] > 0
     assert len(results["big"]) == 3
     for figures in results["big"].values():
-        assert 0 < figures["before"] <= figures["peak"] and figures["after"] > 0
+        assert 0 < figures["before"] <= figures["peak"] < 8 << 20 and figures["after"] > 0
     alone, kept = results["same"].values()
     for cost in (alone, kept):
         assert set(cost["target"].values()) == {0}, "a look costs the target nothing"
         assert cost["production"]["commands"] > 0
     assert alone["production"]["logins"] == 1 and kept["production"]["logins"] == 0
+    assert alone["production"]["round trips"] == kept["production"]["round trips"] == 1
 
 
 def test_tables():
