@@ -45,7 +45,7 @@ static int choose(struct store *store, struct looking *looking, uint32_t site_id
                    "AND (l.lease_until IS NULL OR l.lease_until <= UTC_TIMESTAMP(6)) "
                    "AND (l.asked OR EXISTS (SELECT 1 FROM mirror m WHERE m.mailbox_id = l.mailbox_id "
                    "AND (m.fail_count > 0 OR (m.done_seq > 0 AND (l.looked_at IS NOT NULL OR "
-                   "m.proven_at IS NULL OR m.proven_at <= UTC_TIMESTAMP(6) - INTERVAL 5 SECOND))))) "
+                   "m.proven_at IS NULL OR m.proven_at <= UTC_TIMESTAMP(6) - INTERVAL 2 SECOND))))) "
                    "ORDER BY l.due_at LIMIT ? FOR UPDATE SKIP LOCKED",
                    bind_u64(site_id), bind_u64(looking->max));
     looking->count = 0;

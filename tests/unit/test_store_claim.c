@@ -135,7 +135,7 @@ static void test_looks_of_a_dead_scanner(void **state)
     assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:1:99:1", "production", 60, looks, 4, &err),
         0); /* and has just done so */
-    store_fixture_sql(fixture, "UPDATE mirror SET proven_at = proven_at - INTERVAL 5 SECOND");
+    store_fixture_sql(fixture, "UPDATE mirror SET proven_at = proven_at - INTERVAL 2 SECOND");
     assert_int_equal(
         store_look_claim(fixture->store, "host:scanner:1:100:1", "production", 60, looks, 2, &err), 2);
     assert_int_equal(
