@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from helpers import free_port, wait_for  # noqa: E402,F401
 from standin.compare import Options, compare, read_mailbox  # noqa: E402,F401
 from standin.product import Product, site  # noqa: E402
+from standin.wire import Refused  # noqa: E402
 
 CHANGING = re.compile(r"^\S+ (?:UID )?(APPEND|STORE|EXPUNGE|COPY|MOVE|CREATE|DELETE|RENAME|CLOSE|SUBSCRIBE)\b", re.I)
 SYNC_SECONDS = 40
@@ -75,7 +76,10 @@ class Mirrored(Product):
     def wait_equal(self, production, target, mailbox, options=None, seconds=20):
         """Without being asked: until the comparer finds the mailbox equal."""
         def equal():
-            return compare(production.endpoint(), target.endpoint(), [mailbox], options).equal
+            try:
+                return compare(production.endpoint(), target.endpoint(), [mailbox], options).equal
+            except Refused:  # a mailbox that is being made at this moment
+                return False
         wait_for(equal, seconds, lambda: told(production, target, [mailbox], options) + "\n" + self.log_tail(30))
 
     def complaints(self, *but):
