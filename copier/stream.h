@@ -41,8 +41,8 @@ struct stream;
  * ended first. `items` live until the end. */
 struct stream *stream_begin(struct pass *pass, struct stream_item *items, size_t count,
                             struct stream_options options, struct stream *before);
-/* Takes the stream. 0: every item has its fate. -1: a side failed; an APPEND may be under way, its intents stay open. If production failed
- * in mid-literal, the target's connection was cut: nothing is padded. */
+/* Takes the stream. 0: every item has its fate. -1: a side failed; an APPEND may be under way, its intents stay open. If
+ * production failed in mid-literal, the target's connection was cut: nothing is padded. */
 int stream_end(struct stream **stream, struct err *err);
 
 #endif

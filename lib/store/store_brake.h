@@ -4,8 +4,8 @@
  *
  * Counted are messages gone from production whose copy is still there (from the first look on, proven or not), those held
  * lately, and those removed without a person's word, all within the window; but not those that passed lately the age at
- * which the store removes its messages by itself (retention_days). Shares are of what is left and what is going: neither what a person
- * decided to keep nor a night's clean-up makes a loss look smaller.
+ * which the store removes its messages by itself (retention_days). Shares are of what is left and what is going: neither
+ * what a person decided to keep nor a night's clean-up makes a loss look smaller.
  */
 #ifndef MIRROR_STORE_STORE_BRAKE_H
 #define MIRROR_STORE_STORE_BRAKE_H

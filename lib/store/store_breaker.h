@@ -12,7 +12,8 @@
 
 int store_breaker_is_tripped(struct store *store, const char *site, bool *tripped_out, struct err *err);
 
-/* Trips it; if it is tripped already, only adds the reason, once. *tripped_out: just now (the caller logs it, once). `reason` for people. */
+/* Trips it; if it is tripped already, only adds the reason, once. *tripped_out: just now (the caller logs it, once).
+ * `reason` for people. */
 int store_breaker_trip(struct store *store, const char *site, const char *reason, bool *tripped_out,
                        struct err *err);
 

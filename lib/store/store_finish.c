@@ -72,8 +72,9 @@ static int set_figures(struct store *store, uint64_t mirror_id, const struct sto
                                            "x.folder_id = e.folder_id)) AS folder_due "
 #define SOONER "LEAST(COALESCE(due, folder_due), COALESCE(folder_due, due))"
 
-/* A recorded row says more than the pass knew: what is begun, held or kept. What is held is due once it is allowed. With a tripped breaker nothing is due before a
- * person decides; asked here, since it may have been released while the turn went on. */
+/* A recorded row says more than the pass knew: what is begun, held or kept. What is held is due once it is allowed. With a
+ * tripped breaker nothing is due before a person decides; asked here, since it may have been released while the turn went
+ * on. */
 static int set_gone(struct store *store, uint64_t mirror_id, const struct store_finish *finish,
                     struct err *err)
 {

@@ -247,9 +247,10 @@ int store_mirror_is_more_urgent_waiting(struct store *store, uint32_t priority, 
 
 int store_mirror_want(struct store *store, uint64_t mirror_id, uint32_t priority, struct err *err)
 {
-    /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks. Where the
-     * trouble is one folder's only its other folders are not to wait long for it: each look finds that folder new. While the first copy is being made a look finds all of it
-     * new, which would be one more turn for nothing: the next look tells what came meanwhile. */
+    /* due_at first: assignments are made from left to right. A failing mirror keeps its delay, unless a person asks. Where
+     * the trouble is one folder's only, its other folders are not to wait long for it: each look finds that folder new.
+     * While the first copy is being made a look finds all of it new, which would be one more turn for nothing: the next
+     * look tells what came meanwhile. */
     int64_t rows = STORE_EXEC(
         store, err,
         "UPDATE mirror SET due_at = LEAST(due_at, IF(fail_count = 0 OR ? = 0, UTC_TIMESTAMP(6), "

@@ -33,6 +33,13 @@ int store_fixture_setup(void **state);
 int store_fixture_setup_proxy(void **state);
 int store_fixture_setup_empty(void **state);
 int store_fixture_teardown(void **state);
+/* With a `struct err err` in sight. */
+#define ASSERT_OK(call)                                                                                      \
+    do {                                                                                                     \
+        if (call)                                                                                            \
+            fail_msg("%s", err.text);                                                                        \
+    } while (0)
+
 /* First line of each test: skips it if there is no server. */
 #define FIXTURE_OR_SKIP(state)                                                                               \
     if (!*(state))                                                                                           \

@@ -17,12 +17,6 @@
 
 static struct err err;
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 #define PLANS                                                                                                \
     "SELECT GROUP_CONCAT(plan_id, ':', state, IF(ended_at IS NULL, '', '.') ORDER BY plan_id SEPARATOR ' "   \
     "') "                                                                                                    \

@@ -21,12 +21,6 @@
 static struct err err;
 static char seen[] = "\\Seen", greeting_on[] = "$CNS-Greeting-On", nothing[] = "";
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 struct work {
     struct store_fixture *fixture;
     struct store_claim claim;

@@ -19,12 +19,6 @@
 
 static struct err err;
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 #define OF_SITE(name) "(SELECT site_id FROM site WHERE name = '" name "')"
 #define OF_ROUTE(name) "(SELECT route_id FROM route WHERE name = '" name "')"
 

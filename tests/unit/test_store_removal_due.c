@@ -14,12 +14,6 @@
 
 static struct err err;
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 /* In so many seconds; -1: not at all. */
 static double due(const struct store_gone_work *work)
 {

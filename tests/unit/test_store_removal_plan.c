@@ -18,12 +18,6 @@
 
 static struct err err;
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 #define ROWS                                                                                                 \
     "SELECT GROUP_CONCAT(source_uid, ':', removal, IF(plan_id IS NULL, '', '+') ORDER BY source_uid "        \
     "SEPARATOR ' ') FROM message WHERE source_uid IS NOT NULL"

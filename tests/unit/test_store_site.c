@@ -18,12 +18,6 @@
 static struct err err;
 static const char us[] = "host:copier:1:100:1", them[] = "other:copier:1:100:1";
 
-#define ASSERT_OK(call)                                                                                      \
-    do {                                                                                                     \
-        if (call)                                                                                            \
-            fail_msg("%s", err.text);                                                                        \
-    } while (0)
-
 static struct store_admission_answer admit_with(struct store_fixture *fixture, const char *owner,
                                                 const char *mailbox, uint64_t secret)
 {
