@@ -84,7 +84,8 @@ CREATE TABLE IF NOT EXISTS route (
   UNIQUE KEY name (name)
 );
 
--- mailbox: what is subscribed. Written by: api; a copier takes the rows of a mailbox away whose copies it removed.
+-- mailbox: what is subscribed. Written by: api; ldapsync (from_directory: a route's filter subscribed it; its mirrors go on
+-- hold, not away, when the filter matches it no more); a copier takes the rows of a mailbox away whose copies it removed.
 -- removing: a person asked to end the subscription and to remove its copies; nothing is mirrored any more.
 CREATE TABLE IF NOT EXISTS mailbox (
   mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -94,6 +95,7 @@ CREATE TABLE IF NOT EXISTS mailbox (
   priority     TINYINT UNSIGNED NOT NULL DEFAULT 5,
   added_at     DATETIME(6) NOT NULL,
   removing     BOOLEAN NOT NULL DEFAULT 0,
+  from_directory BOOLEAN NOT NULL DEFAULT 0,
   UNIQUE KEY number (number)
 );
 
@@ -121,11 +123,16 @@ CREATE TABLE IF NOT EXISTS look (
 -- removed; wanted_seq, verify_wanted_seq raised), scanner (wanted_seq raised, behind_since, proven_at), copier (the
 -- rest, fenced by lease_epoch). Invariants: done_seq <= wanted_seq; behind_since is NULL or the time when the oldest
 -- thing not yet mirrored was seen; only the owner whose epoch stands here writes content of this mirror.
--- pending: work is wanted; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
+-- pending: work is wanted and may be done; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
 -- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
 -- and no pass was completed since. left_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
 -- withheld_messages: their flags are not written while the site's breaker is tripped.
+-- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing. handing_over:
+-- the number is another person's by now: the copier does nothing but move the former one's messages to the hold place (I10).
+-- waits_for_owner: the subscriber is not on the target yet; not claimed. on_hold: the directory knows the number no more; not
+-- claimed, copies stay. Written by: ldapsync (owner, waits_for_owner, on_hold, handing_over = 1), copier (handing_over = 0),
+-- api (waits_for_owner of a new row).
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -137,7 +144,8 @@ CREATE TABLE IF NOT EXISTS mirror (
   verify_wanted_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_deep        BOOLEAN NOT NULL DEFAULT 0,
-  pending            BOOLEAN AS (wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) PERSISTENT,
+  pending            BOOLEAN AS (((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner
+                                 AND NOT on_hold) OR handing_over) PERSISTENT,
   wanted_at          DATETIME(6) NULL,
   due_at             DATETIME(6) NOT NULL,
   pushed_at          DATETIME(6) NULL,
@@ -168,6 +176,10 @@ CREATE TABLE IF NOT EXISTS mirror (
   going_messages     INT UNSIGNED NOT NULL DEFAULT 0,
   emptied            BOOLEAN NOT NULL DEFAULT 0,
   deletion_due_at    DATETIME(6) NULL,
+  owner              VARBINARY(200) NOT NULL DEFAULT '',
+  handing_over       BOOLEAN NOT NULL DEFAULT 0,
+  waits_for_owner    BOOLEAN NOT NULL DEFAULT 0,
+  on_hold            BOOLEAN NOT NULL DEFAULT 0,
   refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
   copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
@@ -290,13 +302,14 @@ CREATE TABLE IF NOT EXISTS intent (
 );
 
 -- plan: a deletion that a brake stopped before its first message, and what a person decided about it. Written by: copier and
--- scanner (made, done, dissolved), api (decided; dissolved with its mailbox). kind: which limit held it; site: the breaker,
+-- scanner (made, done, dissolved), ldapsync (kinds subscribers and cos, whose set is plan_entry), api (decided; dissolved with
+-- its mailbox). kind: which limit held it; subscribers, cos: the brake on entries of the directory; site: the breaker,
 -- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site. allowed: to
--- be carried out; done: carried out (site: allowed); dissolved: no message is left to decide on. messages: the set's size
+-- be carried out; done: carried out (site: allowed); dissolved: no message or entry is left to decide on. messages: the set's size
 -- when it was made; emptied: its mailbox had no others.
 CREATE TABLE IF NOT EXISTS plan (
   plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  kind         ENUM('mailbox','route','site') NOT NULL,
+  kind         ENUM('mailbox','route','site','subscribers','cos') NOT NULL,
   state        ENUM('held','allowed','refused','done','dissolved') NOT NULL DEFAULT 'held',
   site_id      INT UNSIGNED NOT NULL,
   route_id     INT UNSIGNED NULL,
@@ -347,6 +360,210 @@ CREATE TABLE IF NOT EXISTS removal (
   emptied     BOOLEAN NOT NULL DEFAULT 0,
   KEY route (route_id, at, mirror_id, counted, emptied),
   KEY tidy (at)
+);
+
+-- directory: one route whose subscribers and COS are kept equal, and the queue of ldapsync: a row is due when due_at has come,
+-- or a wanted number is above the done one. Written by: supervisor (row made; configured), api (wanted numbers raised),
+-- ldapsync (the rest, fenced by lease_epoch). full_: compare both sides whole; dry_: only plan, into directory_difference.
+-- listing_seq: numbers the listings of `listed`. change_mark: what the next question for changes begins with; stored only
+-- after all that it covers is settled; mark_kind says what it is. changes_at: production was asked for changes and answered;
+-- listed_at: it told all its numbers; compared_at: both sides were compared whole. foreign_: entries of the target that
+-- never came from us, left alone. troubles: entries that can't be mirrored (no number, a number twice): directory_trouble.
+CREATE TABLE IF NOT EXISTS directory (
+  route_id          INT UNSIGNED NOT NULL PRIMARY KEY,
+  configured        BOOLEAN NOT NULL DEFAULT 1,
+  wanted_seq        BIGINT UNSIGNED NOT NULL DEFAULT 1,
+  done_seq          BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  full_wanted_seq   BIGINT UNSIGNED NOT NULL DEFAULT 1,
+  full_done_seq     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  dry_wanted_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  dry_done_seq      BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  due_at            DATETIME(6) NOT NULL,
+  lease_owner       VARBINARY(200) NULL,
+  lease_until       DATETIME(6) NULL,
+  lease_epoch       BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  write_seq         BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  listing_seq       BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  mark_kind         ENUM('none','modify_timestamp','syncrepl') NOT NULL DEFAULT 'none',
+  change_mark       VARBINARY(2000) NOT NULL DEFAULT '',
+  means             VARBINARY(64) NOT NULL DEFAULT '',
+  changes_at        DATETIME(6) NULL,
+  listed_at         DATETIME(6) NULL,
+  compared_at       DATETIME(6) NULL,
+  list_wanted       BOOLEAN NOT NULL DEFAULT 0,
+  foreign_subscribers INT UNSIGNED NOT NULL DEFAULT 0,
+  foreign_cos       INT UNSIGNED NOT NULL DEFAULT 0,
+  troubles          INT UNSIGNED NOT NULL DEFAULT 0,
+  dry_at            DATETIME(6) NULL,
+  dry_error         VARBINARY(800) NOT NULL DEFAULT '',
+  fail_count        INT UNSIGNED NOT NULL DEFAULT 0,
+  error             VARBINARY(800) NOT NULL DEFAULT '',
+  error_side        VARBINARY(16) NOT NULL DEFAULT '',
+  error_at          DATETIME(6) NULL,
+  error_since       DATETIME(6) NULL
+);
+
+-- directory_site: a directory that refused our secret is left alone, by all, until stopped_until or a new version of the secret
+-- file (of that host; versions of different hosts can't be compared). Written by: ldapsync.
+CREATE TABLE IF NOT EXISTS directory_site (
+  site_id         INT UNSIGNED NOT NULL PRIMARY KEY,
+  refusals        INT UNSIGNED NOT NULL DEFAULT 0,
+  stopped_until   DATETIME(6) NULL,
+  host            VARBINARY(100) NOT NULL DEFAULT '',
+  secret_version  BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  error           VARBINARY(800) NOT NULL DEFAULT '',
+  error_at        DATETIME(6) NULL,
+  server_words    VARBINARY(800) NOT NULL DEFAULT ''
+);
+
+-- listed: what the listings of both sides saw last, so that comparing needs no memory of its own. Written by: ldapsync, under
+-- the directory's epoch. digest: keyed (a key of this host that is not in the database, I8), of the entry as the target
+-- should hold it. listing: number of the listing that saw it last. dn: normalised for comparing (lower case).
+CREATE TABLE IF NOT EXISTS listed (
+  route_id  INT UNSIGNED NOT NULL,
+  side      ENUM('production','target') NOT NULL,
+  kind      ENUM('cos','subscriber') NOT NULL,
+  dn        VARBINARY(800) NOT NULL,
+  number    VARBINARY(64) NOT NULL,
+  identity  VARBINARY(200) NOT NULL,
+  cos       VARBINARY(32) NOT NULL DEFAULT '',
+  name      VARBINARY(256) NOT NULL DEFAULT '',
+  digest    BINARY(32) NULL,
+  listing   BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (route_id, side, kind, dn),
+  KEY number (route_id, side, kind, number),
+  KEY identity (route_id, side, kind, identity),
+  KEY listing (route_id, side, kind, listing)
+);
+
+-- directory_trouble: entries that can't be mirrored at all, in words: without a number, a number that two have. Written by:
+-- ldapsync, under the directory's epoch; those of a listing are replaced by the next whole one of that side and kind.
+CREATE TABLE IF NOT EXISTS directory_trouble (
+  route_id  INT UNSIGNED NOT NULL,
+  side      ENUM('production','target') NOT NULL,
+  kind      ENUM('cos','subscriber') NOT NULL,
+  dn        VARBINARY(800) NOT NULL,
+  number    VARBINARY(64) NOT NULL DEFAULT '',
+  words     VARBINARY(800) NOT NULL,
+  listing   BIGINT UNSIGNED NOT NULL,
+  since     DATETIME(6) NOT NULL,
+  PRIMARY KEY (route_id, side, kind, dn)
+);
+
+-- entry: one subscriber or COS of production on one route, and how it stands on the target. Written by: ldapsync, under the
+-- directory's epoch; api when its route's plans are decided (no column). identity: the id attribute's value, or the number where there
+-- is none. target_dn: '' until it is on the target; then the entry there is ours. state: unproven: not compared yet; equal;
+-- differs: on the target, but not equal (attributes, reason); missing: not there (reason: the server's words); waiting: something
+-- comes first (reason: the former owner's messages, its COS); gone: no more on production; held: gone, in a plan; kept: gone, and
+-- a person refused that plan. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
+-- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
+-- differs_since: NULL while equal.
+CREATE TABLE IF NOT EXISTS entry (
+  entry_id            BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  route_id            INT UNSIGNED NOT NULL,
+  kind                ENUM('cos','subscriber') NOT NULL,
+  identity            VARBINARY(200) NOT NULL,
+  number              VARBINARY(64) NOT NULL,
+  name                VARBINARY(256) NOT NULL DEFAULT '',
+  cos                 VARBINARY(32) NOT NULL DEFAULT '',
+  source_dn           VARBINARY(800) NOT NULL,
+  target_dn           VARBINARY(800) NOT NULL DEFAULT '',
+  state               ENUM('unproven','equal','differs','missing','waiting','gone','held','kept') NOT NULL DEFAULT 'unproven',
+  attributes          VARBINARY(800) NOT NULL DEFAULT '',
+  reason              VARBINARY(800) NOT NULL DEFAULT '',
+  differs_since       DATETIME(6) NULL,
+  proven_at           DATETIME(6) NULL,
+  todo                BOOLEAN NOT NULL DEFAULT 1,
+  settled_source      BINARY(32) NULL,
+  settled_target      BINARY(32) NULL,
+  fail_count          INT UNSIGNED NOT NULL DEFAULT 0,
+  next_try_at         DATETIME(6) NULL,
+  gone_at             DATETIME(6) NULL,
+  gone_listing        BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  gone_listings       INT UNSIGNED NOT NULL DEFAULT 0,
+  removed             BOOLEAN NOT NULL DEFAULT 0,
+  plan_id             BIGINT UNSIGNED NULL,
+  matches             BOOLEAN NOT NULL DEFAULT 0,
+  matches_listing     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  password_proven_at  DATETIME(6) NULL,
+  password_error      VARBINARY(800) NOT NULL DEFAULT '',
+  UNIQUE KEY identity (route_id, kind, identity),
+  KEY number (route_id, kind, number),
+  KEY target (route_id, kind, target_dn),
+  KEY todo (route_id, kind, todo, next_try_at),
+  KEY state (route_id, kind, state, number),
+  KEY plan (plan_id)
+);
+
+-- entry_attribute: an attribute of an entry that the target stores differently from what was written (altered: a hashed
+-- password), or refuses; while production's value and the target's are still those, it is not written again (I7). Digests
+-- are keyed. Written by: ldapsync, under the directory's epoch.
+CREATE TABLE IF NOT EXISTS entry_attribute (
+  entry_id  BIGINT UNSIGNED NOT NULL,
+  name      VARBINARY(128) NOT NULL,
+  verdict   ENUM('altered','refused') NOT NULL,
+  source    BINARY(32) NOT NULL,
+  target    BINARY(32) NOT NULL,
+  words     VARBINARY(800) NOT NULL DEFAULT '',
+  PRIMARY KEY (entry_id, name)
+);
+
+-- entry_removal: what was removed from a target's directory without a person's word, for the brake's window. Written by:
+-- ldapsync, in the transaction that begins the removal.
+CREATE TABLE IF NOT EXISTS entry_removal (
+  entry_removal_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  route_id          INT UNSIGNED NOT NULL,
+  kind              ENUM('cos','subscriber') NOT NULL,
+  entries           INT UNSIGNED NOT NULL,
+  at                DATETIME(6) NOT NULL,
+  KEY route (route_id, kind, at)
+);
+
+-- plan_entry: the set of a plan of kind subscribers or cos, made with it and never added to. Written by: ldapsync. outcome:
+-- open; removed; kept: the plan was refused; back: on production again, or not proven to be gone.
+CREATE TABLE IF NOT EXISTS plan_entry (
+  plan_id   BIGINT UNSIGNED NOT NULL,
+  entry_id  BIGINT UNSIGNED NOT NULL,
+  number    VARBINARY(64) NOT NULL,
+  name      VARBINARY(256) NOT NULL,
+  outcome   ENUM('open','removed','kept','back') NOT NULL DEFAULT 'open',
+  PRIMARY KEY (plan_id, entry_id),
+  KEY entry (entry_id)
+);
+
+-- directory_difference: the result of the last dry run of a route: what a sync would do, attribute by attribute, without
+-- secrets. Written by: ldapsync, emptied at each dry run's start. action: add, modify, rename, remove, hold (the brake would
+-- hold it), keep (differs, and stays so: reason). detail: a line for people; ldif: the same as LDIF.
+CREATE TABLE IF NOT EXISTS directory_difference (
+  difference_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  route_id       INT UNSIGNED NOT NULL,
+  kind           ENUM('cos','subscriber') NOT NULL,
+  number         VARBINARY(64) NOT NULL,
+  name           VARBINARY(256) NOT NULL DEFAULT '',
+  dn             VARBINARY(800) NOT NULL,
+  action         ENUM('add','modify','rename','remove','hold','keep') NOT NULL,
+  attributes     BLOB NOT NULL,
+  ldif           MEDIUMBLOB NOT NULL,
+  KEY route (route_id, difference_id)
+);
+
+-- handover: the messages of a person whose number became another's (I10). Written by: ldapsync (row made), copier (the rest).
+-- place: directory of the hold place, on `host`. state: wanted, done.
+CREATE TABLE IF NOT EXISTS handover (
+  handover_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  mirror_id    BIGINT UNSIGNED NOT NULL,
+  number       VARBINARY(64) NOT NULL,
+  route        VARBINARY(64) NOT NULL,
+  former       VARBINARY(200) NOT NULL,
+  former_name  VARBINARY(256) NOT NULL DEFAULT '',
+  next         VARBINARY(200) NOT NULL,
+  state        ENUM('wanted','done') NOT NULL DEFAULT 'wanted',
+  made_at      DATETIME(6) NOT NULL,
+  ended_at     DATETIME(6) NULL,
+  host         VARBINARY(100) NOT NULL DEFAULT '',
+  place        VARBINARY(1000) NOT NULL DEFAULT '',
+  messages     INT UNSIGNED NOT NULL DEFAULT 0,
+  KEY mirror (mirror_id, state)
 );
 
 -- worker: who is alive and what it does now. Written by: each program about itself.

@@ -535,3 +535,16 @@ char *config_path(const struct config *config, const char *relative)
 {
     return str_format("%s/%s", config->data_dir, relative);
 }
+
+bool config_route_has_directory(const struct config_route *route)
+{
+    return route->directory.enabled && route->from_site->ldap.host && route->to_site->ldap.host;
+}
+
+bool config_has_directory(const struct config *config)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config_route_has_directory(&config->routes[i]))
+            return true;
+    return false;
+}

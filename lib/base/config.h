@@ -43,13 +43,51 @@ struct config_imap {
     struct config_strings disable_capabilities; /* upper case names as in CAPABILITY */
 };
 
+enum config_change_detection {
+    CONFIG_CHANGES_AUTO, /* syncrepl where it is offered and pays, else modifyTimestamp */
+    CONFIG_CHANGES_SYNCREPL,
+    CONFIG_CHANGES_MODIFY_TIMESTAMP,
+    CONFIG_CHANGES_FULL
+};
+
+/* The directory of a site. Attribute names as in RFC 4512, compared without regard to case. */
+struct config_ldap {
+    char *host;          /* NULL: this site has no ldap section */
+    uint32_t port;       /* 389, or 636 with tls: always */
+    enum config_tls tls; /* starttls */
+    char *ca_file;       /* NULL: the system's */
+    enum config_tls_version tls_min_version;
+    char *bind_dn;        /* NULL: SASL */
+    char *password_file;  /* NULL: the trusted server's */
+    char *sasl_mechanism; /* NULL: simple bind with bind_dn */
+    char *sasl_user;      /* authentication identity */
+    char *people_dn, *cos_dn;
+    char *subscriber_filter, *cos_filter;
+    char *mailbox_attribute, *id_attribute, *cos_attribute; /* of a subscriber; id_attribute may be "" */
+    char *cos_number_attribute;                             /* of a COS */
+    char *display_attribute;                                /* a name for people */
+    struct config_strings password_attributes, name_audio_attributes;
+    struct config_strings required_attributes; /* what a subscriber must show, or we may not read it */
+    enum config_change_detection change_detection;
+    uint32_t page_size;                       /* entries; 0: no paging */
+    uint32_t connect_seconds, answer_seconds; /* time limits */
+};
+
+/* A user's own password, to prove on the target that copied passwords work. */
+struct config_test_password {
+    char *mailbox, *password_file;
+};
+
 struct config_site {
     char *name;
     struct config_imap imap;
+    struct config_ldap ldap;
     char *trusted_name;
     char *trusted_password_file;
     char *login; /* template with {mailbox} and {trusted}, or "sasl-plain", or "proxyauth" */
     struct config_strings test_mailboxes;
+    struct config_test_password *test_passwords;
+    size_t test_password_count;
     uint32_t auth_failures_until_stop; /* 3 */
     double auth_retry_minutes;         /* 15 */
     struct config_strings folders_include,
@@ -66,6 +104,27 @@ struct config_deletions {
     double window_minutes;
 };
 
+struct config_replace {
+    char *attribute, *from, *to; /* `from` anywhere in a value becomes `to` */
+};
+
+/* Which entries go above the brake (store_directory_brake.h). */
+struct config_directory {
+    bool enabled; /* and both sites have an ldap section: config_route_has_directory() */
+    struct config_strings exclude_attributes, keep_attributes, dn_attributes;
+    struct config_rename *rename_attributes, *rename_classes;
+    size_t rename_attributes_count, rename_classes_count;
+    struct config_replace *replace_values;
+    size_t replace_values_count;
+    bool write_without_refused; /* an entry goes over without an attribute that the target refuses */
+    double poll_seconds, list_minutes, compare_hours, overlap_seconds, delay_seconds;
+    uint32_t removed_entries;
+    double removed_share; /* 0 to 1 */
+    char *hold_dir;       /* NULL: <data_dir>/held */
+    char *subscribe_filter;
+    struct config_strings subscribe_numbers; /* "1000-1999", "4711" */
+};
+
 struct config_route {
     char *name;
     char *from, *to;
@@ -75,10 +134,11 @@ struct config_route {
     struct config_rename *folders_rename; /* source name -> target name, '/' between levels */
     size_t folders_rename_count;
     struct config_deletions deletions;
+    struct config_directory directory;
 };
 
 struct config_workers {
-    uint32_t scanner, copier, api;
+    uint32_t scanner, copier, ldapsync, api;
 };
 
 struct config {
@@ -130,6 +190,10 @@ void config_free(struct config *config);
 
 const struct config_site *config_site_find(const struct config *config, const char *name);
 const struct config_route *config_route_find(const struct config *config, const char *name);
+
+/* Is its directory kept equal: both its sites have one, and nobody switched it off. */
+bool config_route_has_directory(const struct config_route *route);
+bool config_has_directory(const struct config *config); /* some route's is */
 
 /* That all files named are there, and that nobody else may use the secret ones: "<file>:<line>:<column>: ..." */
 int config_check_files(const struct config *config, struct err *err);

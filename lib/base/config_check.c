@@ -34,8 +34,35 @@ static void complete_site(struct config_site *site)
 {
     if (site->imap.port == 0)
         site->imap.port = site->imap.tls == CONFIG_TLS_ALWAYS ? 993 : 143;
+    if (site->ldap.port == 0)
+        site->ldap.port = site->ldap.tls == CONFIG_TLS_ALWAYS ? 636 : 389;
+    if (site->ldap.id_attribute && str_equal_nocase(site->ldap.id_attribute, "none"))
+        site->ldap.id_attribute[0] = 0;
     for (size_t i = 0; i < site->imap.disable_capabilities.count; i++)
         upper(site->imap.disable_capabilities.items[i]);
+}
+
+/* A section without host is a mistake, and so is one that says not where the entries are. */
+static int check_ldap(const struct config_ldap *ldap, size_t i, const struct config_marks *marks,
+                      struct err *err)
+{
+    const struct {
+        const char *name, *value, *write;
+    } needed[] = {
+        {"ldap.people_dn", ldap->people_dn, "the DN under which the subscribers are"},
+        {"ldap.cos_dn", ldap->cos_dn, "the DN under which the classes of service are"},
+        {"ldap.bind_dn", ldap->sasl_mechanism ? "" : ldap->bind_dn, "the DN to bind as, or sasl_mechanism"},
+    };
+    char where[LABEL_BYTES];
+    bool begun = ldap->bind_dn || ldap->people_dn || ldap->cos_dn || ldap->sasl_mechanism;
+    if (ldap->host == NULL && begun)
+        return config_marks_fail(marks, err, label(where, "sites", i, "ldap.host"),
+                                 "missing; write it: name or address of the directory");
+    for (size_t j = 0; ldap->host && j < sizeof(needed) / sizeof(needed[0]); j++)
+        if (needed[j].value == NULL)
+            return config_marks_fail(marks, err, label(where, "sites", i, needed[j].name),
+                                     "missing; write it: %s", needed[j].write);
+    return 0;
 }
 
 static int check_sites(struct config *config, const struct config_marks *marks, struct err *err)
@@ -47,6 +74,8 @@ static int check_sites(struct config *config, const struct config_marks *marks, 
         if (config_site_find(config, name) != &config->sites[i])
             return config_marks_fail(marks, err, label(where, "sites", i, "name"),
                                      "a second site called '%s'; give each its own name", name);
+        if (check_ldap(&config->sites[i].ldap, i, marks, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -67,6 +96,13 @@ static int no_such_site(const struct config *config, const struct config_marks *
         return config_marks_fail(marks, err, where, "there is no site '%s'; did you mean '%s'?", name, best);
     return config_marks_fail(marks, err, where, "there is no site '%s'; write the name of one under sites",
                              name);
+}
+
+/* Both directories the same one: everything would be equal to itself, and a number's next owner never seen. */
+static bool is_same_directory(const struct config_ldap *a, const struct config_ldap *b)
+{
+    return a->host && b->host && str_equal_nocase(a->host, b->host) && a->port == b->port &&
+           str_equal_nocase(a->people_dn, b->people_dn);
 }
 
 /* By what the file says; two names for one machine are found by the fingerprint of what answers there. */
@@ -100,6 +136,11 @@ static int check_route(struct config *config, size_t i, const struct config_mark
             "'%s' and '%s' are one store (%s port %u): every message would be doubled for ever; "
             "correct the address of one",
             route->from, route->to, route->to_site->imap.host, route->to_site->imap.port);
+    if (is_same_directory(&route->from_site->ldap, &route->to_site->ldap))
+        return config_marks_fail(marks, err, label(where, "routes", i, "to"),
+                                 "'%s' and '%s' have one directory (%s port %u); correct the address of one",
+                                 route->from, route->to, route->to_site->ldap.host,
+                                 route->to_site->ldap.port);
     return 0;
 }
 
@@ -245,6 +286,15 @@ static int check_site_files(const struct config *config, size_t i, struct err *e
     if (check_secret(config, label(where, "sites", i, "trusted_server.password_file"),
                      site->trusted_password_file, err) < 0)
         return -1;
+    if (check_secret(config, label(where, "sites", i, "ldap.password_file"), site->ldap.password_file, err) <
+            0 ||
+        check_readable(config, label(where, "sites", i, "ldap.ca_file"), site->ldap.ca_file, err) < 0)
+        return -1;
+    for (size_t j = 0; j < site->test_password_count; j++) {
+        snprintf(where, sizeof(where), "sites[%zu].test_passwords[%zu].password_file", i, j);
+        if (check_secret(config, where, site->test_passwords[j].password_file, err) < 0)
+            return -1;
+    }
     return check_readable(config, label(where, "sites", i, "imap.ca_file"), site->imap.ca_file, err);
 }
 
@@ -285,6 +335,12 @@ void config_log_warnings(const struct config *config)
                 "password",
                 LOG_STR("site", site->name));
     }
+    for (size_t i = 0; i < config->site_count; i++)
+        if (config->sites[i].ldap.host && config->sites[i].ldap.tls == CONFIG_TLS_NEVER &&
+            !str_equal(config->sites[i].ldap.host, "127.0.0.1"))
+            log_warning(
+                "the connection to the directory is not encrypted: everybody on the way can read passwords",
+                LOG_STR("site", config->sites[i].name));
     for (size_t i = 0; i < config->route_count; i++)
         if (!str_equal(config->routes[i].from_site->trusted_name, config->routes[i].to_site->trusted_name))
             log_warning(

@@ -163,3 +163,44 @@ const char *config_wrong_capability(const char *text)
                ? NULL
                : "write a name as in the server's CAPABILITY, such as LITERAL+";
 }
+
+const char *config_wrong_dn(const char *text)
+{
+    const char *equals = strchr(text, '=');
+    return equals != NULL && equals != text && equals[1] != 0
+               ? NULL
+               : "write a DN, such as \"ou=People,dc=store,dc=example\"";
+}
+
+const char *config_wrong_filter(const char *text)
+{
+    int depth = 0;
+    const char *at = text;
+    for (; *at; at++) {
+        depth += *at == '(' ? 1 : *at == ')' ? -1 : 0;
+        if (depth <= 0)
+            break;
+    }
+    bool one_whole = text[0] == '(' && depth == 0 && *at == ')' && at[1] == 0;
+    return one_whole && strchr(text, '=') != NULL
+               ? NULL
+               : "write an LDAP filter in brackets (RFC 4515), such as \"(standinCos=12)\"";
+}
+
+const char *config_wrong_attribute(const char *text)
+{
+    return only(text, LETTERS DIGITS "-.", 128) ? NULL : "write the name of an attribute, without options";
+}
+
+/* Digits only, both ends of one length, the first not above the last: so numbers compare as text. */
+const char *config_wrong_number_range(const char *text)
+{
+    size_t first = strspn(text, DIGITS);
+    const char *last = text + first + 1;
+    if (first > 0 && first <= 64 && text[first] == 0)
+        return NULL;
+    if (first > 0 && first <= 64 && text[first] == '-' && strspn(last, DIGITS) == first && last[first] == 0 &&
+        memcmp(text, last, first) <= 0)
+        return NULL;
+    return "write a number or a range of numbers of the same length, such as 1000-1999";
+}
