@@ -13,6 +13,7 @@ struct change {
     bool add;         /* the target has no such entry */
     char *dn;         /* of the entry on the target; for add: to be */
     char *new_rdn;    /* rename: NULL if not; old RDN values go (deleteoldrdn) */
+    char *dn_after;   /* of a rename: what it is called then */
     char *new_parent; /* NULL: stays where it is */
     struct ldapmod **
         mods; /* NULL-terminated, LDAP_MOD_BVALUES; values borrowed from the entries; of a rename: what is left to do after it */
@@ -29,6 +30,8 @@ struct change_request {
 };
 /* Kept attributes only for an add. Names of attributes with a mod, with options. Caller fini's. */
 void change_make(const struct change_request *request, struct change *change_out);
+/* Writes the number into the DN, where its RDN holds the attribute. */
+void change_number_in_dn(struct entry *entry, const char *type, const char *number);
 void change_fini(struct change *change);
 bool change_is_empty(const struct change *change);
 /* Without the attribute (all options exactly as named); for an attribute that was refused. true if it was in. */

@@ -34,8 +34,8 @@ void mapping_counts(const struct mapping *mapping, const struct entry *target, s
 bool mapping_is_kept(const struct mapping *mapping, const char *target_name); /* keep_attributes */
 bool mapping_is_secret(const struct mapping *mapping,
                        const char *target_name); /* password_attributes, as the target calls them */
-bool mapping_compares_dn(const struct mapping *mapping,
-                         const struct entry *wanted); /* not if the RDN's attribute is excluded or kept */
+/* Not if an attribute of the RDN is excluded or kept. */
+bool mapping_compares_dn(const struct mapping *mapping, const char *dn);
 const char *mapping_target_name(const struct mapping *mapping,
                                 const char *production_type); /* rename_attributes; without options */
 const struct schema_view *mapping_target_schema(const struct mapping *mapping);

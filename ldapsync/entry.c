@@ -1,0 +1,307 @@
+/*
+ * Entries of a directory; see entry.h. DNs are read by libldap alone: their grammar has more corners than it looks.
+ */
+#include "ldapsync/entry.h"
+
+#include "base/str.h"
+
+#include <ctype.h>
+#include <ldap.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- names ---- */
+
+enum { OPTIONS_MAX = 16 };
+
+struct option {
+    const char *text;
+    size_t len;
+};
+
+static size_t type_length(const char *name)
+{
+    return strcspn(name, ";");
+}
+
+static int compare_part(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    int order = strncasecmp(a, b, a_len < b_len ? a_len : b_len);
+    return order != 0 ? order : a_len < b_len ? -1 : a_len > b_len;
+}
+
+static int compare_options(const void *a, const void *b)
+{
+    const struct option *left = a, *right = b;
+    return compare_part(left->text, left->len, right->text, right->len);
+}
+
+static size_t split_options(const char *name, struct option options[OPTIONS_MAX])
+{
+    size_t count = 0;
+    const char *at = name + type_length(name);
+    while (*at == ';' && count < OPTIONS_MAX) {
+        options[count].text = at + 1;
+        options[count].len = strcspn(at + 1, ";");
+        at += 1 + options[count++].len;
+    }
+    qsort(options, count, sizeof(*options), compare_options);
+    return count;
+}
+
+int entry_name_compare(const char *a, const char *b)
+{
+    struct option of_a[OPTIONS_MAX], of_b[OPTIONS_MAX];
+    int order = compare_part(a, type_length(a), b, type_length(b));
+    if (order != 0)
+        return order;
+    size_t a_count = split_options(a, of_a), b_count = split_options(b, of_b);
+    for (size_t i = 0; i < a_count && i < b_count; i++)
+        if ((order = compare_options(&of_a[i], &of_b[i])) != 0)
+            return order;
+    return a_count < b_count ? -1 : a_count > b_count;
+}
+
+bool entry_name_is_of(const char *name, const char *type)
+{
+    return compare_part(name, type_length(name), type, type_length(type)) == 0;
+}
+
+/* ---- values ---- */
+
+const struct attribute *entry_find(const struct entry *entry, const char *name)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        if (entry_name_compare(entry->attributes[i].name, name) == 0)
+            return &entry->attributes[i];
+    return NULL;
+}
+
+static struct attribute *make(struct entry *entry, const char *name)
+{
+    if (entry->count == entry->size) {
+        entry->size = entry->size ? entry->size * 2 : 16;
+        entry->attributes = mem_grow(entry->attributes, entry->size, sizeof(*entry->attributes));
+    }
+    struct attribute *attribute = &entry->attributes[entry->count++];
+    *attribute = (struct attribute){.name = str_copy(name)};
+    return attribute;
+}
+
+static void add_value(struct attribute *attribute, const void *bytes, size_t len)
+{
+    if (attribute->count == attribute->size) {
+        attribute->size = attribute->size ? attribute->size * 2 : 1;
+        attribute->values = mem_grow(attribute->values, attribute->size, sizeof(*attribute->values));
+    }
+    struct berval *value = &attribute->values[attribute->count++];
+    value->bv_len = len;
+    value->bv_val = mem_new(len + 1);
+    if (len > 0)
+        memcpy(value->bv_val, bytes, len);
+}
+
+void entry_add(struct entry *entry, const char *name, const void *bytes, size_t len)
+{
+    struct attribute *attribute = (struct attribute *)(uintptr_t)entry_find(entry, name);
+    add_value(attribute ? attribute : make(entry, name), bytes, len);
+}
+
+static void fini_attribute(struct attribute *attribute)
+{
+    for (size_t i = 0; i < attribute->count; i++) {
+        OPENSSL_cleanse(attribute->values[i].bv_val, attribute->values[i].bv_len);
+        free(attribute->values[i].bv_val);
+    }
+    free(attribute->values);
+    free(attribute->name);
+}
+
+void entry_drop(struct entry *entry, const char *name)
+{
+    for (size_t i = 0; i < entry->count; i++) {
+        if (entry_name_compare(entry->attributes[i].name, name) != 0)
+            continue;
+        fini_attribute(&entry->attributes[i]);
+        memmove(&entry->attributes[i], &entry->attributes[i + 1],
+                (--entry->count - i) * sizeof(*entry->attributes));
+        return;
+    }
+}
+
+void entry_fini(struct entry *entry)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        fini_attribute(&entry->attributes[i]);
+    free(entry->attributes);
+    free(entry->dn);
+    *entry = (struct entry){0};
+}
+
+void entry_copy(const struct entry *entry, struct entry *copy_out)
+{
+    *copy_out = (struct entry){.dn = str_copy(entry->dn)};
+    for (size_t i = 0; i < entry->count; i++) {
+        struct attribute *attribute = make(copy_out, entry->attributes[i].name);
+        for (size_t j = 0; j < entry->attributes[i].count; j++)
+            add_value(attribute, entry->attributes[i].values[j].bv_val,
+                      entry->attributes[i].values[j].bv_len);
+    }
+}
+
+/* ---- from a server ---- */
+
+struct reading {
+    struct entry *entry;
+    size_t bytes, values;
+};
+
+static int take_attribute(struct reading *reading, const char *name, struct berval *values, struct err *err)
+{
+    if (reading->entry->count >= ENTRY_ATTRIBUTES_MAX || strlen(name) > 128)
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "too many attributes, or too long a name of one");
+    struct attribute *attribute = make(reading->entry, name);
+    for (size_t i = 0; values && values[i].bv_val; i++) {
+        reading->bytes += values[i].bv_len;
+        if (reading->bytes > ENTRY_BYTES_MAX || ++reading->values > ENTRY_VALUES_MAX)
+            return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER,
+                           "too big: more than %d bytes or %d values of one entry", ENTRY_BYTES_MAX,
+                           ENTRY_VALUES_MAX);
+        add_value(attribute, values[i].bv_val, values[i].bv_len);
+    }
+    return 0;
+}
+
+int entry_read(struct ldap *handle, struct ldapmsg *message, struct entry *entry_out, struct err *err)
+{
+    struct reading reading = {.entry = entry_out};
+    struct berval dn, name, *values = NULL;
+    BerElement *ber = NULL;
+    *entry_out = (struct entry){0};
+    int code = ldap_get_dn_ber(handle, message, &ber, &dn);
+    if (code != LDAP_SUCCESS)
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "an entry that cannot be read");
+    entry_out->dn = str_copy_n(dn.bv_val, dn.bv_len);
+    int result = 0;
+    while (result == 0 &&
+           (code = ldap_get_attribute_ber(handle, message, ber, &name, &values)) == LDAP_SUCCESS &&
+           name.bv_val) {
+        char *text = str_copy_n(name.bv_val, name.bv_len);
+        result = take_attribute(&reading, text, values, err);
+        free(text);
+        ber_memfree(values);
+        values = NULL;
+    }
+    ber_free(ber, 0);
+    if (result == 0 && code != LDAP_SUCCESS)
+        result = err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "an entry that cannot be read");
+    return result;
+}
+
+size_t entry_value_count(const struct entry *entry, const char *type)
+{
+    const struct attribute *attribute = entry_find(entry, type);
+    return attribute ? attribute->count : 0;
+}
+
+const char *entry_text(const struct entry *entry, const char *type, char *text, size_t size)
+{
+    const struct attribute *attribute = entry_find(entry, type);
+    const struct berval *value = attribute && attribute->count > 0 ? &attribute->values[0] : NULL;
+    text[0] = '\0';
+    if (value && !memchr(value->bv_val, 0, value->bv_len) && str_is_utf8(value->bv_val, value->bv_len))
+        str_into(text, size, value->bv_val);
+    return text;
+}
+
+/* ---- DNs ---- */
+
+static void lower_types(LDAPDN parts)
+{
+    for (size_t i = 0; parts[i]; i++)
+        for (size_t j = 0; parts[i][j]; j++)
+            for (size_t k = 0; k < parts[i][j]->la_attr.bv_len; k++)
+                parts[i][j]->la_attr.bv_val[k] = (char)tolower((unsigned char)parts[i][j]->la_attr.bv_val[k]);
+}
+
+int entry_dn_normalise(const char *dn, char *text, size_t size)
+{
+    LDAPDN parts = NULL;
+    char *normal = NULL;
+    int result = -1;
+    text[0] = '\0';
+    if (ldap_str2dn(dn, &parts, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS || !parts)
+        return -1;
+    lower_types(parts);
+    if (ldap_dn2str(parts, &normal, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS && normal &&
+        strlen(normal) < size) {
+        str_into(text, size, normal);
+        result = 0;
+    }
+    ldap_memfree(normal);
+    ldap_dnfree(parts);
+    return result;
+}
+
+static bool same_part(LDAPAVA *a, LDAPAVA *b)
+{
+    return a && b && a->la_attr.bv_len == b->la_attr.bv_len && a->la_value.bv_len == b->la_value.bv_len &&
+           strncasecmp(a->la_attr.bv_val, b->la_attr.bv_val, a->la_attr.bv_len) == 0 &&
+           strncasecmp(a->la_value.bv_val, b->la_value.bv_val, a->la_value.bv_len) == 0;
+}
+
+static bool same_rdn(LDAPRDN a, LDAPRDN b)
+{
+    size_t i = 0;
+    while (a[i] && b[i] && same_part(a[i], b[i]))
+        i++;
+    return !a[i] && !b[i];
+}
+
+static size_t dn_length(LDAPDN dn)
+{
+    size_t count = 0;
+    while (dn && dn[count])
+        count++;
+    return count;
+}
+
+bool entry_dn_move(const char *dn, const char *from_base, const char *to_base, char *moved, size_t size)
+{
+    LDAPDN parts = NULL, base = NULL;
+    char *head = NULL;
+    bool is_below = false;
+    if (ldap_str2dn(dn, &parts, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
+        ldap_str2dn(from_base, &base, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS && base) {
+        size_t count = dn_length(parts), base_count = dn_length(base);
+        is_below = count >= base_count;
+        for (size_t i = 0; is_below && i < base_count; i++)
+            is_below = same_rdn(parts[count - 1 - i], base[base_count - 1 - i]);
+        if (is_below && moved) {
+            LDAPRDN cut = parts[count - base_count];
+            parts[count - base_count] = NULL;
+            is_below = ldap_dn2str(parts, &head, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
+                       (head && *head ? strlen(head) + 1 : 0) + strlen(to_base) < size;
+            parts[count - base_count] = cut;
+            if (is_below) {
+                str_into(moved, size, head && *head ? head : to_base);
+                if (head && *head) {
+                    size_t len = strlen(moved);
+                    moved[len] = ',';
+                    str_into(moved + len + 1, size - len - 1, to_base);
+                }
+            }
+        }
+    }
+    ldap_memfree(head);
+    ldap_dnfree(parts);
+    ldap_dnfree(base);
+    return is_below;
+}
+
+bool entry_dn_is_below(const char *dn, const char *base)
+{
+    return entry_dn_move(dn, base, base, NULL, 0);
+}

@@ -1,0 +1,18 @@
+/*
+ * Numbers that are unique on the target, and that somebody else still has there: two people who swapped theirs, one who
+ * got a number that was another's. The other entry is parked at a number that nobody has, and comes to its own later.
+ */
+#ifndef MIRROR_LDAPSYNC_NUMBERS_H
+#define MIRROR_LDAPSYNC_NUMBERS_H
+
+#include "ldapsync/round.h"
+
+enum numbers_verdict {
+    NUMBERS_FREE,  /* nobody else has it on the target (any more) */
+    NUMBERS_WAITS, /* not now: why tells */
+};
+/* Makes the number free for the entry at `own_dn` ("": not on the target yet). A dry run makes nothing, and says FREE. */
+int numbers_make_free(struct round *round, const struct store_entry *entry, enum numbers_verdict *verdict_out,
+                      char why[256], struct err *err);
+
+#endif

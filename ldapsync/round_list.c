@@ -1,0 +1,233 @@
+/*
+ * The listings of a round; see round_list.h.
+ */
+#include "ldapsync/round_list.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "ldapsync/intake.h"
+#include "store/store_listed.h"
+
+#include <stdlib.h>
+
+/* Names only: what intake_name() asks for. */
+struct names {
+    const char *attributes[5];
+};
+
+static void choose_names(const struct round *round, enum store_kind kind, struct names *names)
+{
+    const struct config_ldap *ldap = round_ldap(round, STORE_LISTED_PRODUCTION);
+    size_t count = 0;
+    names->attributes[count++] = round_number_attribute(round, STORE_LISTED_PRODUCTION, kind);
+    names->attributes[count++] = ldap->display_attribute;
+    if (kind == STORE_SUBSCRIBER)
+        names->attributes[count++] = ldap->cos_attribute;
+    if (kind == STORE_SUBSCRIBER && ldap->id_attribute[0])
+        names->attributes[count++] = ldap->id_attribute;
+    names->attributes[count] = NULL;
+}
+
+static struct listing_params params_of(struct intake *intake, struct connection *connection,
+                                       const char *const *names)
+{
+    const struct round *round = intake->round;
+    enum store_listed_side side = intake->listing.side;
+    enum store_kind kind = intake->listing.kind;
+    return (struct listing_params){.connection = connection,
+                                   .base = round_base(round, side, kind),
+                                   .filter = round_filter(round, side, kind),
+                                   .number_attribute = round_number_attribute(round, side, kind),
+                                   .attributes = names,
+                                   .page_size = round_ldap(round, side)->page_size,
+                                   .on_entry = intake_entry,
+                                   .on_bad_entry = intake_bad_entry,
+                                   .context = intake};
+}
+
+static const char *side_word(enum store_listed_side side)
+{
+    return side == STORE_LISTED_PRODUCTION ? "production" : "the target";
+}
+
+/* The end of one side's listing: what it said last goes in, and if it was whole, what it did not see is not there. */
+static int conclude(struct intake *intake, struct listing *listing, bool *whole_out, struct err *err)
+{
+    struct round *round = intake->round;
+    enum listing_end end = LISTING_PARTIAL;
+    *whole_out = false;
+    if (intake_flush(intake, err) != 0 || listing_step(listing, &end, err) != 0)
+        return -1;
+    if (end != LISTING_WHOLE) {
+        struct err why = {0};
+        err_set(&why, ERR_SITE, ERR_RETRY_LATER, "the list of %s entries of %s is not complete: %s",
+                round_kind_word(intake->listing.kind), side_word(intake->listing.side), listing_why(listing));
+        err_blame(&why,
+                  intake->listing.side == STORE_LISTED_PRODUCTION ? ERR_SIDE_PRODUCTION : ERR_SIDE_TARGET);
+        round_doubt(round, &why);
+        return 0;
+    }
+    *whole_out = true;
+    return store_listed_whole(round->tools->store, &round->claim->lease, &intake->listing, err);
+}
+
+/* No entry at all shows its password: that is a missing right, and it looks like success. */
+static int check_rights(const struct intake *intake, struct err *err)
+{
+    if (intake_lacks(intake)[0] == '\0')
+        return 0;
+    err_set(err, ERR_SITE, ERR_RETRY_LATER,
+            "no subscriber of production shows %s: give our bind DN the right to read it, or correct "
+            "required_attributes; nothing is written",
+            intake_lacks(intake));
+    return err_blame(err, ERR_SIDE_PRODUCTION);
+}
+
+int round_list_both(struct round *round, enum store_kind kind, struct err *err)
+{
+    struct intake *production = mem_new(sizeof(*production)), *target = mem_new(sizeof(*target));
+    struct listing *a = NULL, *b = NULL;
+    uint64_t number;
+    bool production_whole, target_whole;
+    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    if (result != 0)
+        goto out;
+    intake_init(production, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
+    intake_init(target, round, &(struct store_listing){kind, STORE_LISTED_TARGET, number});
+    struct listing_params of_production = params_of(production, round->production, NULL);
+    struct listing_params of_target = params_of(target, round->target, NULL);
+    a = listing_new(&of_production);
+    b = listing_new(&of_target);
+    result = listing_run(a, b, err);
+    if (result == 0)
+        result = check_rights(production, err);
+    if (result == 0)
+        result = conclude(production, a, &production_whole, err);
+    if (result == 0)
+        result = conclude(target, b, &target_whole, err);
+    if (result == 0 && !(production_whole && target_whole))
+        round->compared = false;
+    if (result == 0 && !production_whole)
+        round->listed = false;
+out:
+    listing_free(a);
+    listing_free(b);
+    free(production);
+    free(target);
+    return result;
+}
+
+int round_list_names(struct round *round, enum store_kind kind, struct err *err)
+{
+    struct intake *intake = mem_new(sizeof(*intake));
+    struct listing *listing = NULL;
+    struct names names;
+    uint64_t number;
+    bool whole = false;
+    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    if (result != 0)
+        goto out;
+    choose_names(round, kind, &names);
+    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
+    intake->names_only = true;
+    struct listing_params params = params_of(intake, round->production, names.attributes);
+    listing = listing_new(&params);
+    result = listing_run(listing, NULL, err);
+    if (result == 0)
+        result = conclude(intake, listing, &whole, err);
+    if (result == 0 && !whole)
+        round->listed = false;
+out:
+    listing_free(listing);
+    free(intake);
+    return result;
+}
+
+/* ---- changes ---- */
+
+static enum store_mark_kind choose_means(const struct round *round, enum store_kind kind)
+{
+    return refresh_choose(&(struct refresh_choice){
+        .wanted = round->route->from_site->ldap.change_detection,
+        .offers_syncrepl = connection_offers_control(round->production, LDAP_CONTROL_SYNC),
+        .has_last = round->last[kind].mark.kind != STORE_MARK_NONE,
+        .last = round->last[kind]});
+}
+
+int round_list_begin_marks(struct round *round, enum store_kind kind, struct err *err)
+{
+    struct intake *intake = mem_new(sizeof(*intake));
+    struct refresh_result refreshed = {0};
+    enum store_mark_kind means = choose_means(round, kind);
+    int result = 0;
+    round->new_marks.of[kind] = (struct store_mark){0};
+    if (means == STORE_MARK_NONE)
+        goto out;
+    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, 0});
+    struct listing_params params = params_of(intake, round->production, NULL);
+    result = refresh_run(&(struct refresh_params){.listing = &params,
+                                                  .mark = &round->new_marks.of[kind],
+                                                  .kind = means,
+                                                  .overlap_seconds = round->route->directory.overlap_seconds},
+                         &refreshed, err);
+    if (result == 0)
+        round->new_marks.of[kind] = refreshed.mark;
+out:
+    free(intake);
+    return result;
+}
+
+/* Deletions that syncrepl tells of, or a present list that lacks some of what we know: only a hint to list all names. */
+static int take_hint(struct round *round, enum store_kind kind, const struct refresh_result *refreshed,
+                     struct err *err)
+{
+    uint64_t known = 0;
+    bool is_short = false;
+    if (refreshed->had_present_list) {
+        if (store_listed_count(round->tools->store, round->claim->lease.route_id, kind,
+                               STORE_LISTED_PRODUCTION, &known, err) != 0)
+            return -1;
+        is_short = refreshed->present + refreshed->changed < known;
+    }
+    if (refreshed->deleted == 0 && !is_short)
+        return 0;
+    return store_directory_want_list(round->tools->store, &round->claim->lease, err);
+}
+
+static int want_all(struct round *round, struct err *err)
+{
+    log_info("production's directory cannot tell what changed since then: both sides are compared whole");
+    (void)err;
+    round->new_marks = (struct change_marks){0};
+    return 0;
+}
+
+int round_list_changes(struct round *round, enum store_kind kind, uint64_t *since_listing_out,
+                       bool *changed_out, struct err *err)
+{
+    struct intake *intake = mem_new(sizeof(*intake));
+    const struct store_mark *mark = &round->marks.of[kind];
+    struct refresh_result refreshed = {0};
+    uint64_t number;
+    *changed_out = false;
+    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    if (result != 0)
+        goto out;
+    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
+    struct listing_params params = params_of(intake, round->production, NULL);
+    result = refresh_run(&(struct refresh_params){.listing = &params,
+                                                  .mark = mark,
+                                                  .kind = mark->kind,
+                                                  .overlap_seconds = round->route->directory.overlap_seconds},
+                         &refreshed, err);
+    if (result != 0 || (result = intake_flush(intake, err)) != 0)
+        goto out;
+    round->last[kind] = refreshed;
+    round->new_marks.of[kind] = refreshed.mark;
+    *since_listing_out = number;
+    *changed_out = intake->entries > 0;
+    result = refreshed.start_again ? want_all(round, err) : take_hint(round, kind, &refreshed, err);
+out:
+    free(intake);
+    return result;
+}

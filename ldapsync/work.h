@@ -1,0 +1,72 @@
+/*
+ * The work on one entry: both sides read exactly, the smallest change written, and read back.
+ *
+ *   READ --------> (equal, waits, refused: DONE)
+ *     |  ^
+ *     |  '---- somebody changed it meanwhile, or it is there after all: once more
+ *     v
+ *   WRITE -------> RENAMED: what a modrdn cannot do
+ *     |  refused attribute left out (if so configured): WRITE
+ *     v
+ *   READ_BACK ---> DONE
+ *
+ * Callbacks of the writer, which has several of them under way; none waits but for what is rare (a probe by number).
+ */
+#ifndef MIRROR_LDAPSYNC_WORK_H
+#define MIRROR_LDAPSYNC_WORK_H
+
+#include "ldapsync/change.h"
+#include "ldapsync/round.h"
+
+#define WORK_STATES(X)                                                                                       \
+    X(READ, "read")                                                                                          \
+    X(WRITE, "write")                                                                                        \
+    X(READ_BACK, "read back")                                                                                \
+    X(DONE, "done")
+
+enum work_state {
+#define WORK_STATE_ENUM(id, name) WORK_##id,
+    WORK_STATES(WORK_STATE_ENUM)
+#undef WORK_STATE_ENUM
+};
+
+/* One side's entry as it is being read. */
+struct work_read {
+    int message_id; /* 0: not asked, or answered */
+    bool found;
+    struct entry entry;
+};
+
+enum { WORK_KNOWN_MAX = STORE_ENTRY_ATTRIBUTES_MAX, WORK_TRIES = 4, WORK_REFUSED_WORDS = 400 };
+
+struct work {
+    struct round *round;
+    struct store_entry entry;
+    enum work_state state;
+    struct work_read production, target;
+    struct entry wanted, counts; /* what the target should hold; what counts of what it holds */
+    bool has_wanted, has_counts;
+    struct change change;
+    int write_id;
+    unsigned tries;     /* read anew so often */
+    bool replace_whole; /* single values can't be deleted there */
+    bool wrote;
+    struct store_entry_attribute known[WORK_KNOWN_MAX]; /* altered or refused by the target, still so */
+    size_t known_count;
+    struct
+        work_suspect { /* which attribute the target refuses, if it doesn't say: one after the other is left out */
+        size_t next;
+        bool searching;
+        char name[129];
+        char words[WORK_REFUSED_WORDS];
+    } suspect;
+};
+
+/* Begins: DONE at once if there is nothing to wait for. -1: the round must stop (site, store). */
+int work_start(struct work *work, struct round *round, const struct store_entry *entry, struct err *err);
+/* Is the message an answer to this work? Borrowed. */
+bool work_is_for(const struct work *work, const struct connection *connection, int message_id);
+int work_answer(struct work *work, struct connection *connection, LDAPMessage *message, struct err *err);
+void work_fini(struct work *work);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * Results of single entries; see work_result.h.
+ */
+#include "ldapsync/work_result.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "ldapsync/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LDIF_MAX = 4 * 1024 * 1024, NAMES_BYTES = 700 };
+
+static void log_result(const struct work *work, enum store_entry_state state, const char *reason)
+{
+    if (state == STORE_ENTRY_EQUAL && !work->wrote)
+        return;
+    if (state == STORE_ENTRY_EQUAL)
+        log_info(work->change.add ? "entry added" : "entry made equal",
+                 LOG_STR("kind", round_kind_word(work->entry.kind)), LOG_STR("number", work->entry.number));
+    else if (state != work->entry.state)
+        log_warning("entry is not equal", LOG_STR("kind", round_kind_word(work->entry.kind)),
+                    LOG_STR("number", work->entry.number), LOG_STR("state", store_entry_state_name(state)),
+                    LOG_STR("reason", reason));
+}
+
+/* What `listed` will say of the target's entry. */
+static void name_target(const struct work *work, struct store_listed *listed)
+{
+    struct store_listing listing = {work->entry.kind, STORE_LISTED_TARGET, 0};
+    struct err ignored;
+    if (work->target.found)
+        intake_name(work->round, &listing, &work->target.entry, listed, &ignored);
+}
+
+int work_result(struct work *work, enum store_entry_state state, const char *reason, bool retry,
+                struct err *err)
+{
+    struct round *round = work->round;
+    struct store_listed there = {0};
+    char names[NAMES_BYTES] = "";
+    bool on_target = work->target.found;
+    work->state = WORK_DONE;
+    if (round->dry)
+        return state == STORE_ENTRY_UNPROVEN ? 0 : work_result_difference(work, "keep", reason, err);
+    if (work->has_wanted && work->has_counts && state != STORE_ENTRY_EQUAL)
+        change_names(round->mapping, &work->wanted, &work->counts, names, sizeof(names));
+    name_target(work, &there);
+    struct store_entry_result result = {.entry_id = work->entry.entry_id,
+                                        .state = state,
+                                        .attributes = names,
+                                        .reason = reason ? reason : "",
+                                        .target_dn = on_target ? there.dn : work->entry.target_dn,
+                                        .retry = retry,
+                                        .known = work->known,
+                                        .known_count = work->known_count};
+    if (on_target) {
+        result.target_number = there.number;
+        result.target_identity = there.identity;
+        result.target_cos = there.cos;
+        result.target_name = there.name;
+    }
+    result.has_digests = work->has_wanted && work->has_counts;
+    if (result.has_digests) {
+        mapping_digest(round->mapping, &work->wanted, result.source);
+        mapping_digest(round->mapping, &work->counts, result.target);
+    }
+    log_result(work, state, reason);
+    round->written += work->wrote;
+    round->refused += state == STORE_ENTRY_DIFFERS || state == STORE_ENTRY_MISSING;
+    return store_entry_settled(round->tools->store, &round->claim->lease, &result, err);
+}
+
+int work_result_settled(struct work *work, struct err *err)
+{
+    char reason[800] = "";
+    for (size_t i = 0; i < work->known_count; i++) {
+        size_t len = strlen(reason);
+        if (work->known[i].refused && len < sizeof(reason))
+            snprintf(reason + len, sizeof(reason) - len, "%sthe target refuses %s: %s", len ? "; " : "",
+                     work->known[i].name, work->known[i].words);
+    }
+    return work_result(work, reason[0] ? STORE_ENTRY_DIFFERS : STORE_ENTRY_EQUAL, reason, reason[0] != '\0',
+                       err);
+}
+
+int work_result_difference(struct work *work, const char *action, const char *reason, struct err *err)
+{
+    struct round *round = work->round;
+    struct buf ldif;
+    work->state = WORK_DONE;
+    buf_init(&ldif, LDIF_MAX);
+    if (reason && *reason)
+        buf_addf(&ldif, "# %s: %s\n", work->entry.number, reason);
+    change_ldif(&work->change, round->mapping, &ldif);
+    char *attributes = change_json(&work->change, round->mapping);
+    struct store_difference difference = {.kind = work->entry.kind,
+                                          .number = work->entry.number,
+                                          .name = work->entry.name,
+                                          .dn = work->change.dn ? work->change.dn : work->entry.target_dn,
+                                          .action = action,
+                                          .attributes = attributes,
+                                          .ldif = buf_data(&ldif)};
+    int result = store_difference_add(round->tools->store, &round->claim->lease, &difference, err);
+    free(attributes);
+    buf_fini(&ldif);
+    return result;
+}
