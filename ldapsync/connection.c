@@ -133,7 +133,20 @@ static int stop(struct connection *connection, struct err *err)
     return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "stopped");
 }
 
-static int silence(struct connection *connection, struct err *err)
+uint32_t connection_answer_seconds(const struct connection *connection)
+{
+    return ldap_of(connection)->answer_seconds;
+}
+
+bool connection_tick(struct connection *connection, struct err *err)
+{
+    if (connection->params.tick(connection->params.context))
+        return true;
+    stop(connection, err);
+    return false;
+}
+
+int connection_is_silent(struct connection *connection, struct err *err)
 {
     err_set(err, ERR_SITE, ERR_RETRY_LATER, "the directory said nothing for %u s, and was given up",
             ldap_of(connection)->answer_seconds);
@@ -160,7 +173,7 @@ int connection_wait(struct connection *connection, int message_id, LDAPMessage *
         if (!connection->params.tick(connection->params.context))
             return stop(connection, err);
     }
-    return silence(connection, err);
+    return connection_is_silent(connection, err);
 }
 
 int connection_any(struct connection *connection, int wait_ms, LDAPMessage **message_out, struct err *err)

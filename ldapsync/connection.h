@@ -44,6 +44,12 @@ const struct schema_view *connection_schema(
 bool connection_offers_control(const struct connection *connection, const char *oid);
 const char *connection_words(const struct connection *connection); /* vendor and version, for people */
 
+uint32_t connection_answer_seconds(const struct connection *connection);
+/* For loops that wait by themselves: false and an error when it is time to stop. */
+bool connection_tick(struct connection *connection, struct err *err);
+/* Nothing came for answer_seconds: closes, -1. */
+int connection_is_silent(struct connection *connection, struct err *err);
+
 /* One answer to `message_id` (LDAP_MSG_ONE), waited for at most answer_seconds since the last one came; the caller frees
  * with ldap_msgfree(). -1: silence or lost (the connection is closed). */
 int connection_wait(struct connection *connection, int message_id, LDAPMessage **message_out,

@@ -133,6 +133,7 @@ int intake_entry(void *context, const struct entry *entry, struct err *err)
     struct err why = {0};
     bool is_production = intake->listing.side == STORE_LISTED_PRODUCTION;
     intake->entries++;
+    refresh_note_time(entry, &intake->newest);
     bool named = intake_name(intake->round, &intake->listing, entry, listed, &why) == 0;
     if (named && !intake->names_only && is_production)
         digest_production(intake, entry, listed, &why);

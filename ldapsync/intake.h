@@ -13,6 +13,7 @@ struct intake {
     struct store_listed batch[STORE_LISTED_BATCH];
     size_t batched;
     uint64_t entries;
+    struct store_mark newest; /* modifyTimestamp */
     bool lacked_once;
     char lacked_by_all[400]; /* required attributes that no entry so far showed */
 };

@@ -46,6 +46,9 @@ int listing_read(struct connection *connection, const char *dn, const char *filt
 /* How many entries below `base` match: 0, 1, or 2 for "several" (stops there). */
 int listing_probe(struct connection *connection, const char *base, const char *filter, unsigned *count_out,
                   struct err *err);
+/* The same, with the first of them. */
+int listing_find(struct connection *connection, const char *base, const char *filter, struct entry *entry_out,
+                 unsigned *count_out, struct err *err);
 /* "(&<filter>(attribute=value))" with the value escaped (RFC 4515); the caller frees. */
 char *listing_filter_equals(const char *filter, const char *attribute, const char *value);
 

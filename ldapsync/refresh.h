@@ -20,6 +20,9 @@ struct refresh_result {
     bool had_present_list;              /* the server could not tell deletions one by one */
     bool start_again;                   /* e-syncRefreshRequired, cookie not known: compare whole */
 };
+/* Keeps the newest modifyTimestamp that an entry shows: where changes begin after a whole listing. */
+void refresh_note_time(const struct entry *entry, struct store_mark *mark);
+
 /* 0, or -1 (also where the answer was not whole: the old mark stays good). */
 int refresh_run(const struct refresh_params *params, struct refresh_result *result_out, struct err *err);
 

@@ -45,6 +45,8 @@ static struct listing_params params_of(struct intake *intake, struct connection 
                                    .context = intake};
 }
 
+static const char *const all_and_time[] = {"*", "modifyTimestamp", NULL};
+
 static const char *side_word(enum store_listed_side side)
 {
     return side == STORE_LISTED_PRODUCTION ? "production" : "the target";
@@ -83,6 +85,29 @@ static int check_rights(const struct intake *intake, struct err *err)
     return err_blame(err, ERR_SIDE_PRODUCTION);
 }
 
+static enum store_mark_kind choose_means(const struct round *round, enum store_kind kind)
+{
+    return refresh_choose(&(struct refresh_choice){
+        .wanted = round->route->from_site->ldap.change_detection,
+        .offers_syncrepl = connection_offers_control(round->production, LDAP_CONTROL_SYNC),
+        .has_last = round->last[kind].mark.kind != STORE_MARK_NONE,
+        .last = round->last[kind]});
+}
+
+/* After a whole listing by modifyTimestamp: changes begin with the newest that it showed. */
+static void begin_at_newest(struct round *round, const struct intake *intake)
+{
+    enum store_kind kind = intake->listing.kind;
+    if (choose_means(round, kind) != STORE_MARK_MODIFY_TIMESTAMP)
+        return;
+    round->new_marks.of[kind] = intake->newest;
+    if (intake->newest.kind == STORE_MARK_NONE && intake->entries > 0)
+        log_warning("production's directory shows no modifyTimestamp: changes are found by whole comparisons "
+                    "only; see "
+                    "directory.compare_hours",
+                    LOG_STR("site", round->route->from));
+}
+
 int round_list_both(struct round *round, enum store_kind kind, struct err *err)
 {
     struct intake *production = mem_new(sizeof(*production)), *target = mem_new(sizeof(*target));
@@ -94,7 +119,7 @@ int round_list_both(struct round *round, enum store_kind kind, struct err *err)
         goto out;
     intake_init(production, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
     intake_init(target, round, &(struct store_listing){kind, STORE_LISTED_TARGET, number});
-    struct listing_params of_production = params_of(production, round->production, NULL);
+    struct listing_params of_production = params_of(production, round->production, all_and_time);
     struct listing_params of_target = params_of(target, round->target, NULL);
     a = listing_new(&of_production);
     b = listing_new(&of_target);
@@ -103,6 +128,8 @@ int round_list_both(struct round *round, enum store_kind kind, struct err *err)
         result = check_rights(production, err);
     if (result == 0)
         result = conclude(production, a, &production_whole, err);
+    if (result == 0)
+        begin_at_newest(round, production);
     if (result == 0)
         result = conclude(target, b, &target_whole, err);
     if (result == 0 && !(production_whole && target_whole))
@@ -145,34 +172,22 @@ out:
 
 /* ---- changes ---- */
 
-static enum store_mark_kind choose_means(const struct round *round, enum store_kind kind)
-{
-    return refresh_choose(&(struct refresh_choice){
-        .wanted = round->route->from_site->ldap.change_detection,
-        .offers_syncrepl = connection_offers_control(round->production, LDAP_CONTROL_SYNC),
-        .has_last = round->last[kind].mark.kind != STORE_MARK_NONE,
-        .last = round->last[kind]});
-}
-
 int round_list_begin_marks(struct round *round, enum store_kind kind, struct err *err)
 {
     struct intake *intake = mem_new(sizeof(*intake));
     struct refresh_result refreshed = {0};
-    enum store_mark_kind means = choose_means(round, kind);
     int result = 0;
     round->new_marks.of[kind] = (struct store_mark){0};
-    if (means == STORE_MARK_NONE)
-        goto out;
-    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, 0});
-    struct listing_params params = params_of(intake, round->production, NULL);
-    result = refresh_run(&(struct refresh_params){.listing = &params,
-                                                  .mark = &round->new_marks.of[kind],
-                                                  .kind = means,
-                                                  .overlap_seconds = round->route->directory.overlap_seconds},
-                         &refreshed, err);
+    if (choose_means(round, kind) == STORE_MARK_SYNCREPL) {
+        intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, 0});
+        struct listing_params params = params_of(intake, round->production, NULL);
+        result = refresh_run(&(struct refresh_params){.listing = &params,
+                                                      .mark = &round->new_marks.of[kind],
+                                                      .kind = STORE_MARK_SYNCREPL},
+                             &refreshed, err);
+    }
     if (result == 0)
         round->new_marks.of[kind] = refreshed.mark;
-out:
     free(intake);
     return result;
 }
