@@ -34,7 +34,7 @@ struct connection *connection_new(const struct connection_params *params)
     return connection;
 }
 
-static const struct config_ldap *ldap_of(const struct connection *connection)
+static const struct config_ldap *site_ldap(const struct connection *connection)
 {
     return &connection->params.site->ldap;
 }
@@ -99,7 +99,7 @@ const char *connection_words(const struct connection *connection)
 int connection_secret(const struct connection *connection, struct secret **secret_out, uint64_t *version_out,
                       struct err *err)
 {
-    const char *path = ldap_of(connection)->password_file;
+    const char *path = site_ldap(connection)->password_file;
     *secret_out = secret_read(path ? path : connection->params.site->trusted_password_file, version_out, err);
     return *secret_out ? 0 : -1;
 }
@@ -135,7 +135,7 @@ static int stop(struct connection *connection, struct err *err)
 
 uint32_t connection_answer_seconds(const struct connection *connection)
 {
-    return ldap_of(connection)->answer_seconds;
+    return site_ldap(connection)->answer_seconds;
 }
 
 bool connection_tick(struct connection *connection, struct err *err)
@@ -149,7 +149,7 @@ bool connection_tick(struct connection *connection, struct err *err)
 int connection_is_silent(struct connection *connection, struct err *err)
 {
     err_set(err, ERR_SITE, ERR_RETRY_LATER, "the directory said nothing for %u s, and was given up",
-            ldap_of(connection)->answer_seconds);
+            site_ldap(connection)->answer_seconds);
     connection_close(connection);
     return err_blame(err, connection->params.side);
 }
@@ -161,7 +161,7 @@ static struct timeval milliseconds(int ms)
 
 int connection_wait(struct connection *connection, int message_id, LDAPMessage **message_out, struct err *err)
 {
-    int64_t until = clock_boot_ms() + (int64_t)ldap_of(connection)->answer_seconds * 1000;
+    int64_t until = clock_boot_ms() + (int64_t)site_ldap(connection)->answer_seconds * 1000;
     *message_out = NULL;
     while (clock_boot_ms() < until) {
         struct timeval slice = milliseconds(SLICE_MS);
@@ -219,7 +219,7 @@ static int set_tls(LDAP *handle, const struct config_ldap *ldap)
 
 static int set_options(struct connection *connection, struct err *err)
 {
-    const struct config_ldap *ldap = ldap_of(connection);
+    const struct config_ldap *ldap = site_ldap(connection);
     LDAP *handle = connection->handle;
     struct timeval connect = milliseconds((int)ldap->connect_seconds * 1000);
     int version = LDAP_VERSION3;
@@ -240,7 +240,7 @@ static int set_options(struct connection *connection, struct err *err)
 
 static int connect_now(struct connection *connection, struct err *err)
 {
-    const struct config_ldap *ldap = ldap_of(connection);
+    const struct config_ldap *ldap = site_ldap(connection);
     bool is_v6 = strchr(ldap->host, ':') != NULL;
     char *uri = str_format("%s://%s%s%s:%u", ldap->tls == CONFIG_TLS_ALWAYS ? "ldaps" : "ldap",
                            is_v6 ? "[" : "", ldap->host, is_v6 ? "]" : "", ldap->port);
@@ -292,7 +292,7 @@ static int bind_simple(struct connection *connection, const struct secret *secre
     struct berval password = {.bv_len = strlen(text), .bv_val = (char *)(uintptr_t)text};
     LDAPMessage *message = NULL;
     int id;
-    int code = ldap_sasl_bind(connection->handle, ldap_of(connection)->bind_dn, LDAP_SASL_SIMPLE, &password,
+    int code = ldap_sasl_bind(connection->handle, site_ldap(connection)->bind_dn, LDAP_SASL_SIMPLE, &password,
                               NULL, NULL, &id);
     if (code != LDAP_SUCCESS)
         return fail_now(connection, "bind", err);
@@ -306,7 +306,7 @@ static int bind_simple(struct connection *connection, const struct secret *secre
 static enum connection_bound bind_now(struct connection *connection, const struct secret *secret,
                                       struct err *err)
 {
-    const struct config_ldap *ldap = ldap_of(connection);
+    const struct config_ldap *ldap = site_ldap(connection);
     char words[512] = "";
     int code = LDAP_OTHER;
     if (ldap->sasl_mechanism) {

@@ -47,6 +47,8 @@ int intake_name(const struct round *round, const struct store_listing *listing, 
     if (is_subscriber && ldap->id_attribute[0] &&
         take_text(entry, ldap->id_attribute, listed_out->identity, sizeof(listed_out->identity), err) != 0)
         return listing->side == STORE_LISTED_TARGET ? 0 : -1;
+    if (!listed_out->identity[0])
+        str_into(listed_out->identity, sizeof(listed_out->identity), listed_out->number);
     if (is_subscriber)
         entry_text(entry, ldap->cos_attribute, listed_out->cos, sizeof(listed_out->cos));
     return 0;

@@ -1,7 +1,8 @@
 /*
  * Complete listings; see listing.h.
  *
- *   PAGES ---- sizeLimitExceeded, or no pages known ----> RANGES
+ *   PAGES ---- not known ----> ALL AT ONCE
+ *     '---- sizeLimitExceeded ------'----> RANGES of digits, or (numbers that are integers) of values
  *
  * Entries that came before a limit cut in come again with the ranges: on_entry may see them twice, which is harmless, since
  * what it does with them is the same.
@@ -27,6 +28,7 @@ struct listing {
     int message_id;
     struct berval cookie;
     uint64_t count, in_request; /* entries so far; of this request */
+    uint64_t before_ranges;     /* those that came before a limit cut in */
     uint64_t announced;         /* the most that a page's control said there are in all */
     int64_t answer_until_boot_ms;
     char why[TRUTH_BYTES]; /* why it is not whole; "" */
@@ -109,9 +111,11 @@ static int go_on(struct listing *listing, struct err *err)
     return filter ? send_request(listing, filter, answer_seconds(listing), err) : 0;
 }
 
-static int begin_ranges(struct listing *listing, struct err *err)
+static int begin_ranges(struct listing *listing, enum ranges_form form, struct err *err)
 {
-    listing->ranges = ranges_new(listing->params.filter, listing->params.number_attribute);
+    ranges_free(listing->ranges);
+    listing->ranges = ranges_new(listing->params.filter, listing->params.number_attribute, form);
+    listing->before_ranges = listing->count;
     listing->announced = 0;
     return go_on(listing, err);
 }
@@ -164,7 +168,7 @@ static bool is_limit(int code)
 static int after_limit(struct listing *listing, int code, const char *words, struct err *err)
 {
     if (!listing->ranges)
-        return begin_ranges(listing, err);
+        return begin_ranges(listing, RANGES_PREFIXES, err);
     if (ranges_split(listing->ranges))
         return go_on(listing, err);
     connection_fail(listing->params.connection, code, words, err);
@@ -178,8 +182,10 @@ static int after_refusal(struct listing *listing, int code, const char *words, s
     struct err why = {0};
     bool of_pages = listing->paged && !listing->ranges && !listing->in_request &&
                     (code == LDAP_UNAVAILABLE_CRITICAL_EXTENSION || code == LDAP_UNWILLING_TO_PERFORM);
-    if (of_pages)
-        return begin_ranges(listing, err);
+    if (of_pages) {
+        listing->paged = false;
+        return go_on(listing, err);
+    }
     connection_fail(listing->params.connection, code, words, &why);
     doubt(listing, why.text);
     listing->ended = true;
@@ -234,24 +240,28 @@ static int take_message(struct listing *listing, LDAPMessage *message, struct er
     }
 }
 
-/* Ranges must find what is known to be there: some servers answer a prefix of a number with nothing, and success. */
-static void check_ranges(struct listing *listing, struct err *err)
+/* Ranges must find what is known to be there: servers answer a prefix of an integer with nothing, and success. -1: the
+ * connection is gone. */
+static int check_ranges(struct listing *listing, struct err *err)
 {
     unsigned there = 0;
-    if (!listing->ranges || listing->count > 0)
-        return;
+    if (!listing->ranges || listing->count > listing->before_ranges)
+        return 0;
     if (listing_probe(listing->params.connection, listing->params.base, listing->params.filter, &there,
-                      err) != 0 ||
-        there > 0)
-        doubt(listing, "the directory finds no ranges of numbers, and gives no pages");
-    err_clear(err);
+                      err) != 0)
+        return -1;
+    if (there == 0)
+        return 0;
+    if (ranges_form(listing->ranges) == RANGES_PREFIXES) {
+        listing->ended = false;
+        return begin_ranges(listing, RANGES_VALUES, err);
+    }
+    doubt(listing, "the directory finds no ranges of numbers, and gives no pages");
+    return 0;
 }
 
 static enum listing_end end_of(struct listing *listing)
 {
-    struct err ignored = {0};
-    if (!listing->why[0])
-        check_ranges(listing, &ignored);
     if (listing->announced > listing->count)
         doubt(listing, "fewer entries came than were announced");
     return listing->why[0] ? LISTING_PARTIAL : LISTING_WHOLE;
@@ -275,6 +285,8 @@ int listing_step(struct listing *listing, enum listing_end *end_out, struct err 
         if (result != 0)
             return -1;
     }
+    if (listing->ended && !listing->why[0] && check_ranges(listing, err) != 0)
+        return -1;
     if (listing->ended)
         *end_out = end_of(listing);
     return 0;

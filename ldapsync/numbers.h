@@ -11,8 +11,9 @@ enum numbers_verdict {
     NUMBERS_FREE,  /* nobody else has it on the target (any more) */
     NUMBERS_WAITS, /* not now: why tells */
 };
-/* Makes the number free for the entry at `own_dn` ("": not on the target yet). A dry run makes nothing, and says FREE. */
+enum { NUMBERS_WHY_BYTES = 700 };
+/* Makes the entry's number free on the target. */
 int numbers_make_free(struct round *round, const struct store_entry *entry, enum numbers_verdict *verdict_out,
-                      char why[256], struct err *err);
+                      char why[NUMBERS_WHY_BYTES], struct err *err);
 
 #endif

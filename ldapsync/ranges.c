@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+#include <inttypes.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +17,19 @@ static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyz+-._@";
 
 enum { PREFIX_MAX = 64, FILTER_MAX = 16384 };
 
-enum shape { WITHOUT, OTHER, PREFIX, EXACTLY };
+enum shape { WITHOUT, OTHER, PREFIX, EXACTLY, BETWEEN, OUTSIDE };
 
 struct range {
     enum shape shape;
     char prefix[PREFIX_MAX + 1]; /* OTHER: what the characters behind are none of the alphabet */
+    uint64_t first, last;        /* BETWEEN */
 };
 
+/* Integers above that are no mailbox or COS number. */
+#define VALUE_MAX 999999999999999999ULL
+
 struct ranges {
+    enum ranges_form form;
     char *filter, *attribute;
     struct range *waiting;
     size_t count;
@@ -51,13 +58,37 @@ static void push_children(struct ranges *ranges, const char *prefix)
         push(ranges, EXACTLY, prefix, '\0');
 }
 
-struct ranges *ranges_new(const char *filter, const char *attribute)
+static void push_between(struct ranges *ranges, uint64_t first, uint64_t last)
+{
+    push(ranges, BETWEEN, "", '\0');
+    ranges->waiting[ranges->count - 1].first = first;
+    ranges->waiting[ranges->count - 1].last = last;
+}
+
+/* The shorter the number, the likelier: asked first. */
+static void push_values(struct ranges *ranges)
+{
+    push(ranges, OUTSIDE, "", '\0');
+    for (uint64_t last = VALUE_MAX; last > 0; last /= 10)
+        push_between(ranges, last / 10 + (last > 9), last);
+}
+
+enum ranges_form ranges_form(const struct ranges *ranges)
+{
+    return ranges->form;
+}
+
+struct ranges *ranges_new(const char *filter, const char *attribute, enum ranges_form form)
 {
     struct ranges *ranges = mem_new(sizeof(*ranges));
     ranges->filter = str_copy(filter);
     ranges->attribute = str_copy(attribute);
     buf_init(&ranges->text, FILTER_MAX);
-    push_children(ranges, "");
+    ranges->form = form;
+    if (form == RANGES_VALUES)
+        push_values(ranges);
+    else
+        push_children(ranges, "");
     push(ranges, WITHOUT, "", '\0');
     return ranges;
 }
@@ -93,6 +124,12 @@ const char *ranges_next(struct ranges *ranges)
     const char *prefix = ranges->last.prefix;
     if (ranges->last.shape == WITHOUT)
         buf_addf(&ranges->text, "(&%s(!(%s=*)))", ranges->filter, ranges->attribute);
+    else if (ranges->last.shape == BETWEEN)
+        buf_addf(&ranges->text, "(&%s(%s>=%" PRIu64 ")(%s<=%" PRIu64 "))", ranges->filter, ranges->attribute,
+                 ranges->last.first, ranges->attribute, ranges->last.last);
+    else if (ranges->last.shape == OUTSIDE)
+        buf_addf(&ranges->text, "(&%s(|(%s<=-1)(%s>=%llu)))", ranges->filter, ranges->attribute,
+                 ranges->attribute, VALUE_MAX + 1);
     else if (ranges->last.shape == OTHER)
         print_other(ranges, prefix);
     else
@@ -101,8 +138,21 @@ const char *ranges_next(struct ranges *ranges)
     return buf_data(&ranges->text);
 }
 
+static bool split_between(struct ranges *ranges)
+{
+    uint64_t first = ranges->last.first, last = ranges->last.last, size = (last - first + 1 + 9) / 10;
+    if (first == last)
+        return false;
+    for (; first <= last; first += size)
+        push_between(ranges, first, last - first < size ? last : first + size - 1);
+    return true;
+}
+
 bool ranges_split(struct ranges *ranges)
 {
+    if (ranges->last.shape == BETWEEN)
+        return split_between(ranges);
+
     if (ranges->last.shape != PREFIX || strlen(ranges->last.prefix) >= PREFIX_MAX)
         return false;
     push_children(ranges, ranges->last.prefix);

@@ -11,7 +11,13 @@
 
 struct ranges;
 
-struct ranges *ranges_new(const char *filter, const char *attribute);
+enum ranges_form {
+    RANGES_PREFIXES, /* by the digits that a number begins with */
+    RANGES_VALUES,   /* from one value to another: for attributes of INTEGER syntax, which have no prefixes */
+};
+
+struct ranges *ranges_new(const char *filter, const char *attribute, enum ranges_form form);
+enum ranges_form ranges_form(const struct ranges *ranges);
 void ranges_free(struct ranges *ranges);
 /* The next filter to be asked; borrowed until the next call. NULL: all were. */
 const char *ranges_next(struct ranges *ranges);

@@ -218,6 +218,8 @@ static int take_done(const struct refresh_params *params, LDAPMessage *message, 
     LDAPControl *control = ldap_control_find(LDAP_CONTROL_SYNC_DONE, controls, NULL);
     if (code == LDAP_SYNC_REFRESH_REQUIRED)
         result->start_again = true;
+    else if (code == LDAP_UNAVAILABLE_CRITICAL_EXTENSION)
+        result->not_offered = result->start_again = true;
     else if (code != LDAP_SUCCESS)
         done = connection_fail(connection, code, words, err);
     else if (!control || sync_value_parse_done(&control->ldctl_value, &ended) != 0)

@@ -18,6 +18,7 @@ struct refresh_result {
     struct store_mark mark;             /* to be stored once all that was told is settled */
     uint64_t changed, deleted, present; /* told; present: entries said to be unchanged */
     bool had_present_list;              /* the server could not tell deletions one by one */
+    bool not_offered;                   /* syncrepl: announced, but not for this part of the tree */
     bool start_again;                   /* e-syncRefreshRequired, cookie not known: compare whole */
 };
 /* Keeps the newest modifyTimestamp that an entry shows: where changes begin after a whole listing. */

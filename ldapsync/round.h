@@ -6,7 +6,6 @@
  *   writer.c      entries that are not equal, several at a time (work.c: one of them)
  *   numbers.c     numbers that somebody else still has on the target
  *   retire.c      entries that are gone from production, under the brake
- *   follow.c      subscriptions by filter
  *   user_login.c  that copied passwords work
  */
 #ifndef MIRROR_LDAPSYNC_ROUND_H
@@ -40,7 +39,7 @@ struct round {
     struct mapping *mapping;
     bool dry;                             /* only says what it would do */
     bool changes_seen, listed, compared;  /* what this round got from production, whole */
-    bool is_following_due;                /* subscribers may have come or gone: the filter is to be asked */
+    bool no_syncrepl;                     /* announced, but not for our entries */
     struct refresh_result last[2];        /* by kind: what the last refresh cost; see change_marks.h */
     struct change_marks marks, new_marks; /* as stored; what they become if all that they cover is settled */
     struct err doubt;                     /* the first thing that was not whole; the rest went on */

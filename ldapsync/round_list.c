@@ -89,7 +89,8 @@ static enum store_mark_kind choose_means(const struct round *round, enum store_k
 {
     return refresh_choose(&(struct refresh_choice){
         .wanted = round->route->from_site->ldap.change_detection,
-        .offers_syncrepl = connection_offers_control(round->production, LDAP_CONTROL_SYNC),
+        .offers_syncrepl =
+            !round->no_syncrepl && connection_offers_control(round->production, LDAP_CONTROL_SYNC),
         .has_last = round->last[kind].mark.kind != STORE_MARK_NONE,
         .last = round->last[kind]});
 }
@@ -186,7 +187,8 @@ int round_list_begin_marks(struct round *round, enum store_kind kind, struct err
                                                       .kind = STORE_MARK_SYNCREPL},
                              &refreshed, err);
     }
-    if (result == 0)
+    round->no_syncrepl = round->no_syncrepl || refreshed.not_offered;
+    if (result == 0 && !refreshed.not_offered)
         round->new_marks.of[kind] = refreshed.mark;
     free(intake);
     return result;
@@ -212,9 +214,8 @@ static int take_hint(struct round *round, enum store_kind kind, const struct ref
 static int want_all(struct round *round, struct err *err)
 {
     log_info("production's directory cannot tell what changed since then: both sides are compared whole");
-    (void)err;
     round->new_marks = (struct change_marks){0};
-    return 0;
+    return store_directory_want_full(round->tools->store, &round->claim->lease, err);
 }
 
 int round_list_changes(struct round *round, enum store_kind kind, uint64_t *since_listing_out,

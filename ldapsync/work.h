@@ -50,14 +50,15 @@ struct work {
     int write_id;
     unsigned tries;     /* read anew so often */
     bool replace_whole; /* single values can't be deleted there */
+    bool renamed;       /* the modrdn of this change is done */
     bool wrote;
+    bool unsettled; /* it is still to be done: no mark may be stored that covers it */
     struct store_entry_attribute known[WORK_KNOWN_MAX]; /* altered or refused by the target, still so */
     size_t known_count;
     struct
         work_suspect { /* which attribute the target refuses, if it doesn't say: one after the other is left out */
         size_t next;
         bool searching;
-        char name[129];
         char words[WORK_REFUSED_WORDS];
     } suspect;
 };

@@ -63,11 +63,13 @@ int work_result(struct work *work, enum store_entry_state state, const char *rea
         result.target_cos = there.cos;
         result.target_name = there.name;
     }
-    result.has_digests = work->has_wanted && work->has_counts;
-    if (result.has_digests) {
+    result.wrote = work->wrote;
+    result.has_source = work->has_wanted;
+    result.has_target = work->has_counts;
+    if (result.has_source)
         mapping_digest(round->mapping, &work->wanted, result.source);
+    if (result.has_target)
         mapping_digest(round->mapping, &work->counts, result.target);
-    }
     log_result(work, state, reason);
     round->written += work->wrote;
     round->refused += state == STORE_ENTRY_DIFFERS || state == STORE_ENTRY_MISSING;

@@ -84,8 +84,7 @@ CREATE TABLE IF NOT EXISTS route (
   UNIQUE KEY name (name)
 );
 
--- mailbox: what is subscribed. Written by: api; ldapsync (from_directory: a route's filter subscribed it; its mirrors go on
--- hold, not away, when the filter matches it no more); a copier takes the rows of a mailbox away whose copies it removed.
+-- mailbox: what is subscribed. Written by: api; a copier takes the rows of a mailbox away whose copies it removed.
 -- removing: a person asked to end the subscription and to remove its copies; nothing is mirrored any more.
 CREATE TABLE IF NOT EXISTS mailbox (
   mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -95,7 +94,6 @@ CREATE TABLE IF NOT EXISTS mailbox (
   priority     TINYINT UNSIGNED NOT NULL DEFAULT 5,
   added_at     DATETIME(6) NOT NULL,
   removing     BOOLEAN NOT NULL DEFAULT 0,
-  from_directory BOOLEAN NOT NULL DEFAULT 0,
   UNIQUE KEY number (number)
 );
 
@@ -128,11 +126,9 @@ CREATE TABLE IF NOT EXISTS look (
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
 -- and no pass was completed since. left_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
 -- withheld_messages: their flags are not written while the site's breaker is tripped.
--- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing. handing_over:
--- the number is another person's by now: the copier does nothing but move the former one's messages to the hold place (I10).
--- waits_for_owner: the subscriber is not on the target yet; not claimed. on_hold: the directory knows the number no more; not
--- claimed, copies stay. Written by: ldapsync (owner, waits_for_owner, on_hold, handing_over = 1), copier (handing_over = 0),
--- api (waits_for_owner of a new row).
+-- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing.
+-- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed. Written
+-- by: ldapsync (both).
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -144,8 +140,8 @@ CREATE TABLE IF NOT EXISTS mirror (
   verify_wanted_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_deep        BOOLEAN NOT NULL DEFAULT 0,
-  pending            BOOLEAN AS (((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner
-                                 AND NOT on_hold) OR handing_over) PERSISTENT,
+  pending            BOOLEAN AS ((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner)
+                     PERSISTENT,
   wanted_at          DATETIME(6) NULL,
   due_at             DATETIME(6) NOT NULL,
   pushed_at          DATETIME(6) NULL,
@@ -177,9 +173,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   emptied            BOOLEAN NOT NULL DEFAULT 0,
   deletion_due_at    DATETIME(6) NULL,
   owner              VARBINARY(200) NOT NULL DEFAULT '',
-  handing_over       BOOLEAN NOT NULL DEFAULT 0,
   waits_for_owner    BOOLEAN NOT NULL DEFAULT 0,
-  on_hold            BOOLEAN NOT NULL DEFAULT 0,
   refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
   copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
@@ -302,14 +296,13 @@ CREATE TABLE IF NOT EXISTS intent (
 );
 
 -- plan: a deletion that a brake stopped before its first message, and what a person decided about it. Written by: copier and
--- scanner (made, done, dissolved), ldapsync (kinds subscribers and cos, whose set is plan_entry), api (decided; dissolved with
--- its mailbox). kind: which limit held it; subscribers, cos: the brake on entries of the directory; site: the breaker,
+-- scanner (made, done, dissolved), api (decided; dissolved with its mailbox). kind: which limit held it; site: the breaker,
 -- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site. allowed: to
--- be carried out; done: carried out (site: allowed); dissolved: no message or entry is left to decide on. messages: the set's size
+-- be carried out; done: carried out (site: allowed); dissolved: no message is left to decide on. messages: the set's size
 -- when it was made; emptied: its mailbox had no others.
 CREATE TABLE IF NOT EXISTS plan (
   plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  kind         ENUM('mailbox','route','site','subscribers','cos') NOT NULL,
+  kind         ENUM('mailbox','route','site') NOT NULL,
   state        ENUM('held','allowed','refused','done','dissolved') NOT NULL DEFAULT 'held',
   site_id      INT UNSIGNED NOT NULL,
   route_id     INT UNSIGNED NULL,
@@ -451,11 +444,11 @@ CREATE TABLE IF NOT EXISTS directory_trouble (
 );
 
 -- entry: one subscriber or COS of production on one route, and how it stands on the target. Written by: ldapsync, under the
--- directory's epoch; api when its route's plans are decided (no column). identity: the id attribute's value, or the number where there
+-- directory's epoch. identity: the id attribute's value, or the number where there
 -- is none. target_dn: '' until it is on the target; then the entry there is ours. state: unproven: not compared yet; equal;
 -- differs: on the target, but not equal (attributes, reason); missing: not there (reason: the server's words); waiting: something
--- comes first (reason: the former owner's messages, its COS); gone: no more on production; held: gone, in a plan; kept: gone, and
--- a person refused that plan. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
+-- comes first (reason); gone: no more on production; held: gone, with more than the brake lets pass. removed: gone from the target
+-- too. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
 -- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
 -- differs_since: NULL while equal.
 CREATE TABLE IF NOT EXISTS entry (
@@ -468,7 +461,7 @@ CREATE TABLE IF NOT EXISTS entry (
   cos                 VARBINARY(32) NOT NULL DEFAULT '',
   source_dn           VARBINARY(800) NOT NULL,
   target_dn           VARBINARY(800) NOT NULL DEFAULT '',
-  state               ENUM('unproven','equal','differs','missing','waiting','gone','held','kept') NOT NULL DEFAULT 'unproven',
+  state               ENUM('unproven','equal','differs','missing','waiting','gone','held') NOT NULL DEFAULT 'unproven',
   attributes          VARBINARY(800) NOT NULL DEFAULT '',
   reason              VARBINARY(800) NOT NULL DEFAULT '',
   differs_since       DATETIME(6) NULL,
@@ -482,17 +475,13 @@ CREATE TABLE IF NOT EXISTS entry (
   gone_listing        BIGINT UNSIGNED NOT NULL DEFAULT 0,
   gone_listings       INT UNSIGNED NOT NULL DEFAULT 0,
   removed             BOOLEAN NOT NULL DEFAULT 0,
-  plan_id             BIGINT UNSIGNED NULL,
-  matches             BOOLEAN NOT NULL DEFAULT 0,
-  matches_listing     BIGINT UNSIGNED NOT NULL DEFAULT 0,
   password_proven_at  DATETIME(6) NULL,
   password_error      VARBINARY(800) NOT NULL DEFAULT '',
   UNIQUE KEY identity (route_id, kind, identity),
   KEY number (route_id, kind, number),
   KEY target (route_id, kind, target_dn),
   KEY todo (route_id, kind, todo, next_try_at),
-  KEY state (route_id, kind, state, number),
-  KEY plan (plan_id)
+  KEY state (route_id, kind, state, number)
 );
 
 -- entry_attribute: an attribute of an entry that the target stores differently from what was written (altered: a hashed
@@ -519,18 +508,6 @@ CREATE TABLE IF NOT EXISTS entry_removal (
   KEY route (route_id, kind, at)
 );
 
--- plan_entry: the set of a plan of kind subscribers or cos, made with it and never added to. Written by: ldapsync. outcome:
--- open; removed; kept: the plan was refused; back: on production again, or not proven to be gone.
-CREATE TABLE IF NOT EXISTS plan_entry (
-  plan_id   BIGINT UNSIGNED NOT NULL,
-  entry_id  BIGINT UNSIGNED NOT NULL,
-  number    VARBINARY(64) NOT NULL,
-  name      VARBINARY(256) NOT NULL,
-  outcome   ENUM('open','removed','kept','back') NOT NULL DEFAULT 'open',
-  PRIMARY KEY (plan_id, entry_id),
-  KEY entry (entry_id)
-);
-
 -- directory_difference: the result of the last dry run of a route: what a sync would do, attribute by attribute, without
 -- secrets. Written by: ldapsync, emptied at each dry run's start. action: add, modify, rename, remove, hold (the brake would
 -- hold it), keep (differs, and stays so: reason). detail: a line for people; ldif: the same as LDIF.
@@ -545,25 +522,6 @@ CREATE TABLE IF NOT EXISTS directory_difference (
   attributes     BLOB NOT NULL,
   ldif           MEDIUMBLOB NOT NULL,
   KEY route (route_id, difference_id)
-);
-
--- handover: the messages of a person whose number became another's (I10). Written by: ldapsync (row made), copier (the rest).
--- place: directory of the hold place, on `host`. state: wanted, done.
-CREATE TABLE IF NOT EXISTS handover (
-  handover_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  mirror_id    BIGINT UNSIGNED NOT NULL,
-  number       VARBINARY(64) NOT NULL,
-  route        VARBINARY(64) NOT NULL,
-  former       VARBINARY(200) NOT NULL,
-  former_name  VARBINARY(256) NOT NULL DEFAULT '',
-  next         VARBINARY(200) NOT NULL,
-  state        ENUM('wanted','done') NOT NULL DEFAULT 'wanted',
-  made_at      DATETIME(6) NOT NULL,
-  ended_at     DATETIME(6) NULL,
-  host         VARBINARY(100) NOT NULL DEFAULT '',
-  place        VARBINARY(1000) NOT NULL DEFAULT '',
-  messages     INT UNSIGNED NOT NULL DEFAULT 0,
-  KEY mirror (mirror_id, state)
 );
 
 -- worker: who is alive and what it does now. Written by: each program about itself.

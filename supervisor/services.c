@@ -35,6 +35,12 @@ const struct service services[SERVICE_COUNT] = {
                         .pulses = true,
                         .ready_seconds = 120,
                         .secrets = "database, all sites"},
+    [SERVICE_LDAPSYNC] = {.name = "ldapsync",
+                          .program = "mirror-ldapsync",
+                          .needs = SERVICE_BIT(SERVICE_DATABASE) | SERVICE_BIT(SERVICE_MIGRATE),
+                          .pulses = true,
+                          .ready_seconds = 120,
+                          .secrets = "database, directories of all sites, test passwords"},
     [SERVICE_API] = {.name = "api",
                      .program = "mirror-api",
                      .needs = SERVICE_BIT(SERVICE_DATABASE) | SERVICE_BIT(SERVICE_MIGRATE),
@@ -52,6 +58,7 @@ void services_plan(const struct config *config, bool has_database_files, unsigne
     count_out[SERVICE_MIGRATE] = 1;
     count_out[SERVICE_SCANNER] = config->workers.scanner;
     count_out[SERVICE_COPIER] = config->workers.copier;
+    count_out[SERVICE_LDAPSYNC] = config_has_directory(config) ? config->workers.ldapsync : 0;
     count_out[SERVICE_API] = config->workers.api;
 }
 

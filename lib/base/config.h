@@ -120,9 +120,6 @@ struct config_directory {
     double poll_seconds, list_minutes, compare_hours, overlap_seconds, delay_seconds;
     uint32_t removed_entries;
     double removed_share; /* 0 to 1 */
-    char *hold_dir;       /* NULL: <data_dir>/held */
-    char *subscribe_filter;
-    struct config_strings subscribe_numbers; /* "1000-1999", "4711" */
 };
 
 struct config_route {

@@ -191,16 +191,3 @@ const char *config_wrong_attribute(const char *text)
 {
     return only(text, LETTERS DIGITS "-.", 128) ? NULL : "write the name of an attribute, without options";
 }
-
-/* Digits only, both ends of one length, the first not above the last: so numbers compare as text. */
-const char *config_wrong_number_range(const char *text)
-{
-    size_t first = strspn(text, DIGITS);
-    const char *last = text + first + 1;
-    if (first > 0 && first <= 64 && text[first] == 0)
-        return NULL;
-    if (first > 0 && first <= 64 && text[first] == '-' && strspn(last, DIGITS) == first && last[first] == 0 &&
-        memcmp(text, last, first) <= 0)
-        return NULL;
-    return "write a number or a range of numbers of the same length, such as 1000-1999";
-}

@@ -20,7 +20,6 @@ const char *config_wrong_capability(const char *text);
 const char *config_wrong_dn(const char *text);        /* only by its look: libldap is not linked everywhere */
 const char *config_wrong_filter(const char *text);    /* balanced brackets, RFC 4515 */
 const char *config_wrong_attribute(const char *text); /* a name or OID, without options */
-const char *config_wrong_number_range(const char *text); /* "4711" or "1000-1999" */
 
 /* Of a text that config_wrong_listen() accepted: can only this machine reach it? */
 bool config_wrong_listen_is_loopback(const char *text);

@@ -110,6 +110,25 @@ static int begin_anew(struct store *store, struct err *err)
                : 0;
 }
 
+/* A route whose two sites have a directory has a row of it from now on. */
+static int apply_directory(struct store *store, const struct config_route *route, struct err *err)
+{
+    bool has = config_route_has_directory(route);
+    if (has &&
+        STORE_EXEC(
+            store, err,
+            "INSERT IGNORE INTO directory (route_id, due_at) SELECT route_id, UTC_TIMESTAMP(6) FROM route "
+            "WHERE name = ?",
+            bind_text(route->name)) < 0)
+        return -1;
+    return STORE_EXEC(store, err,
+                      "UPDATE directory d JOIN route r ON r.route_id = d.route_id SET d.configured = ? WHERE "
+                      "r.name = ?",
+                      bind_bool(has), bind_text(route->name)) < 0
+               ? -1
+               : 0;
+}
+
 static int apply_body(struct store *store, void *context, struct err *err)
 {
     const struct config *config = context;
@@ -117,7 +136,7 @@ static int apply_body(struct store *store, void *context, struct err *err)
         if (apply_site(store, &config->sites[i], err))
             return -1;
     for (size_t i = 0; i < config->route_count; i++)
-        if (apply_route(store, &config->routes[i], err))
+        if (apply_route(store, &config->routes[i], err) || apply_directory(store, &config->routes[i], err))
             return -1;
     return drop_others(store, config, err) || begin_anew(store, err) ? -1 : 0;
 }

@@ -59,6 +59,10 @@ int store_directory_new_listing(struct store *store, const struct store_director
 int store_directory_want_list(struct store *store, const struct store_directory_lease *lease,
                               struct err *err);
 
+/* Both sides are to be compared whole at the next round (the mark is good for nothing). */
+int store_directory_want_full(struct store *store, const struct store_directory_lease *lease,
+                              struct err *err);
+
 struct store_directory_finish {
     uint64_t wanted_seq, full_wanted_seq, dry_wanted_seq; /* as claimed: become the done ones. 0: not done */
     bool changes_seen, listed, compared; /* production answered; told all numbers; both compared whole */
@@ -95,7 +99,7 @@ int store_directory_want(struct store *store, const struct store_directory_ask *
 
 /* Strings valid during the callback. Ages in seconds, -1: never. */
 struct store_directory_counts {
-    uint32_t total, equal, differs, missing, waiting, unproven, gone, held, kept, foreign;
+    uint32_t total, equal, differs, missing, waiting, unproven, gone, held, foreign;
     double oldest_difference_seconds; /* 0: none differs */
     double oldest_proof_seconds;
 };

@@ -1,6 +1,6 @@
 /*
  * Subscribers and COS of production, and how each stands on the target (table `entry`): work for ldapsync's writer, its
- * results, removals under the brake, handovers (I10), subscriptions by filter; and what people ask about them.
+ * results, removals under the brake, owners of mirrors (I10); and what people ask about them.
  */
 #ifndef MIRROR_STORE_ENTRY_H
 #define MIRROR_STORE_ENTRY_H
@@ -14,8 +14,7 @@ enum store_entry_state {
     STORE_ENTRY_MISSING,
     STORE_ENTRY_WAITING,
     STORE_ENTRY_GONE,
-    STORE_ENTRY_HELD,
-    STORE_ENTRY_KEPT
+    STORE_ENTRY_HELD
 };
 const char *store_entry_state_name(enum store_entry_state state);
 
@@ -28,14 +27,24 @@ struct store_entry {
     char cos[STORE_COS_BYTES];
     char source_dn[STORE_DN_BYTES], target_dn[STORE_DN_BYTES]; /* target_dn "": not there, as far as known */
     enum store_entry_state state;
-    uint64_t plan_id;
 };
 
 /* ---- work ---- */
 /* Entries to be settled: todo (or next_try_at come), on production, behind `after_entry_id`, in order. At most `max`; returns
- * how many, or -1. `with_waiting` false leaves out those in state waiting whose cause a handover is. */
+ * how many, or -1. Those that wait for a handover that is under way are left out. `all_unequal` (dry runs): also those whose
+ * difference is settled. */
 int store_entry_todo(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
-                     uint64_t after_entry_id, struct store_entry *entries_out, uint32_t max, struct err *err);
+                     bool all_unequal, uint64_t after_entry_id, struct store_entry *entries_out, uint32_t max,
+                     struct err *err);
+/* One by its number in the table; ERR_MESSAGE if it is not there. */
+int store_entry_find(struct store *store, uint64_t entry_id, struct store_entry *entry_out, struct err *err);
+/* The target's entry was given another number, and with it perhaps another DN: target_dn and its row in `listed` follow. */
+struct store_entry_moved {
+    uint64_t entry_id;
+    const char *target_dn, *number;
+};
+int store_entry_note_moved(struct store *store, const struct store_directory_lease *lease,
+                           const struct store_entry_moved *moved, struct err *err);
 
 /* An attribute that the target alters or refuses; digests keyed. */
 struct store_entry_attribute {
@@ -53,37 +62,37 @@ struct store_entry_result {
     uint64_t entry_id;
     enum store_entry_state
         state; /* EQUAL, DIFFERS, MISSING, WAITING; UNPROVEN: could not be looked at now, stays todo */
-    const char *attributes; /* names that differ, separated by blanks */
-    const char *reason;     /* in words; for MISSING the server's */
-    const char *target_dn;  /* "" if it is not there; NULL: as it was */
-    bool retry;             /* tried again by itself, after a growing delay (10 s to 1 h) */
-    bool has_digests;       /* both sides as read just now: they become settled_*, and listed's */
+    const char *attributes;      /* names that differ, separated by blanks */
+    const char *reason;          /* in words; for MISSING the server's */
+    const char *target_dn;       /* "" if it is not there; NULL: as it was */
+    bool retry;                  /* tried again by itself, after a growing delay (10 s to 1 h) */
+    bool wrote;                  /* the target was changed */
+    bool has_source, has_target; /* as read just now: they become settled_*, and those of `listed` */
     uint8_t source[32], target[32];
     const char *target_number, *target_identity, *target_cos,
         *target_name;                          /* of the entry there, for `listed`; NULL: none */
     const struct store_entry_attribute *known; /* replaces all of its entry_attribute rows */
     size_t known_count;
 };
-/* In one transaction; todo goes (but for UNPROVEN), fail_count as told; a subscriber that is on the target frees its mirror
- * (owner, waits_for_owner = 0, wanted), unless that mirror is handing over. */
+/* In one transaction; todo goes (but for UNPROVEN). */
 int store_entry_settled(struct store *store, const struct store_directory_lease *lease,
                         const struct store_entry_result *result, struct err *err);
 
-/* ---- handovers (I10) ---- */
-/* For all subscribers of the route: where the mirror of a number has an owner other than the identity that has the number on
- * production now, the mirror begins to hand over (a handover row, handing_over = 1), and both entries concerned (the new
- * one, and the one that still has the number on the target) wait. A mirror without an owner gets the present one if that
- * entry is on the target. Returns how many handovers are under way, or -1. */
-int store_entry_handovers(struct store *store, const struct store_directory_lease *lease, struct err *err);
-/* Is a handover of this number on this route under way? */
-int store_entry_is_handing_over(struct store *store, uint32_t route_id, const char *number, bool *is_out,
+/* ---- owners (I10) ---- */
+/* Whose messages the route's mirrors hold: one without an owner gets the present one, if he is on the target. Where a mirror's
+ * number is another person's by now, it waits, and so does the new one's entry: else he would hear the former one's. */
+int store_entry_owners(struct store *store, const struct store_directory_lease *lease, struct err *err);
+/* Does the number's mirror still hold another person's messages? */
+int store_entry_has_former_owner(struct store *store, uint32_t route_id, const char *number,
+                                 const char *identity, bool *has_out, struct err *err);
+/* Mirrors of subscribers that are not on the target wait, all others do not. At the end of a round, also of a failed one. */
+int store_entry_release_mirrors(struct store *store, const struct store_directory_lease *lease,
                                 struct err *err);
 
 /* ---- removals ---- */
-/* Entries that may be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart, state gone or in
- * an allowed plan. Judged as one for the route and kind by the brake: held ones become one plan (state held) and are not
- * returned. The others are returned, at most `max`, behind `after_entry_id`; each must be proven once more by looking, then
- * store_entry_removed(). `dry`: judges, changes nothing; held ones are returned too, with state HELD. */
+/* Entries that may be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart. All that is gone is
+ * judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it is held: not returned. At most
+ * `max`, behind `after_entry_id`; each must be looked for once more. `dry`: held ones are returned too. */
 struct store_entry_removal {
     const struct config_directory *limits;
     enum store_kind kind;
@@ -102,29 +111,11 @@ enum store_entry_removed {
  * gone; leaves its plan); NOT_REMOVED with words (in use, refused): stays gone, tried again later. */
 int store_entry_remove(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
                        enum store_entry_removed step, const char *words, struct err *err);
-/* The former person's entry, which still has a number on the target that is another's now, is removed without the brake. */
-/* (Same function: BEGIN is not journalled if its number is another identity's on production.) */
 
-/* ---- subscriptions by filter ---- */
-/* Which of the route's subscribers match the filter (by the numbers given, in batches; a listing begins with first = true, and
- * is whole with last = true). When whole: matching ones that are not subscribed are (mailbox, look, mirror of this route);
- * mirrors of mailboxes that the directory subscribed and that match no more go on hold, and back when they match again.
- * Returns 0; *changed_out: how many were subscribed, held or taken back. */
-struct store_entry_matches {
-    uint64_t listing;
-    const char *const *numbers;
-    size_t count;
-    bool whole;
-    uint32_t subscribed, held, back; /* out */
-};
-int store_entry_matches(struct store *store, const struct store_directory_lease *lease,
-                        struct store_entry_matches *matches, struct err *err);
-
-/* What of waits_for_owner follows from the entries: mirrors of subscribers that are not on the target wait, those without an
- * entry do not. At the end of a round, also a failed one. */
-int store_entry_release_mirrors(struct store *store, const struct store_directory_lease *lease,
-                                struct err *err);
-
+/* Is a test mailbox's password to be tried on the target: its entry is equal there, and was settled since the last try, or that
+ * was a day ago? */
+int store_entry_password_due(struct store *store, uint32_t route_id, const char *number, bool *due_out,
+                             struct err *err);
 int store_entry_password(struct store *store, const struct store_directory_lease *lease, const char *number,
                          bool proven, const char *words, struct err *err);
 
@@ -150,7 +141,6 @@ struct store_entry_status {
     enum store_kind kind;
     const char *number, *name, *identity, *cos, *state, *attributes, *reason;
     double differs_seconds, proven_seconds, next_try_seconds; /* since, age, until; -1: none */
-    uint64_t plan_id;
     double password_proven_seconds;
     const char *password_error;
     const char *known; /* attributes altered or refused by the target, "name: words" separated by line ends */
@@ -173,13 +163,4 @@ struct store_trouble_status {
 int store_entry_troubles(struct store *store, const char *route, uint32_t limit,
                          void (*on_trouble)(void *context, const struct store_trouble_status *trouble),
                          void *context, struct err *err);
-/* The set of a plan of kind subscribers or cos. */
-struct store_plan_entry {
-    uint64_t entry_id;
-    const char *number, *name, *outcome;
-};
-int store_entry_plan(struct store *store, uint64_t plan_id, uint64_t after_entry_id, uint32_t limit,
-                     void (*on_entry)(void *context, const struct store_plan_entry *entry), void *context,
-                     struct err *err);
-
 #endif

@@ -79,8 +79,4 @@ int store_listed_number_holder(struct store *store, uint32_t route_id, enum stor
 /* Is the number used by anybody on either side? For a number to park an entry at. */
 int store_listed_number_is_used(struct store *store, uint32_t route_id, enum store_kind kind,
                                 const char *number, bool *used_out, struct err *err);
-/* How many subscribers of the target, ours and others', have this COS. */
-int store_listed_cos_users(struct store *store, uint32_t route_id, const char *cos, uint32_t *count_out,
-                           struct err *err);
-
 #endif

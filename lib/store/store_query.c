@@ -470,6 +470,12 @@ bool store_query_is_null(const struct store_query *query)
     return peek_cell(query)->kind == STORE_PARAM_NULL;
 }
 
+size_t store_query_length(const struct store_query *query)
+{
+    const struct cell *cell = peek_cell(query);
+    return cell->kind == STORE_PARAM_BYTES ? cell->len : 0;
+}
+
 uint64_t store_query_u64(struct store_query *query)
 {
     const struct cell *cell = next_cell(query);

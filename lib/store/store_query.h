@@ -136,6 +136,8 @@ void store_query_rewind(struct store_query *query);
 /* Each takes the next column of the row. NULL reads as 0 or "". A value that does not fit is remembered, and is the
  * error of store_query_end(). */
 bool store_query_is_null(const struct store_query *query); /* of the next column; does not take it */
+size_t store_query_length(
+    const struct store_query *query); /* of the text in the next column; does not take it */
 uint64_t store_query_u64(struct store_query *query);
 uint32_t store_query_u32(struct store_query *query);
 int64_t store_query_i64(struct store_query *query);

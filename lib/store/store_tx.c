@@ -1,5 +1,6 @@
 /*
- * Transactions: retried as a whole, fenced by the lease where they write a mirror's content. The tricky thing is a COMMIT
+ * Transactions: retried as a whole, fenced by the lease where they write what a mirror's or a
+ * directory's row stands for. The tricky thing is a COMMIT
  * without an answer: the row's write_seq, raised by every fenced transaction, tells whether it happened. Reading it
  * locks the row, so it waits for a server that is still carrying the COMMIT out.
  */
@@ -115,16 +116,16 @@ int store_tx_run(struct store *store, store_tx_body *body, void *context, struct
 /* ---- under a lease ---- */
 
 struct fence {
-    const struct store_lease *lease;
+    const struct store_tx_row *row;
     store_tx_body *body;
     void *context;
     uint64_t write_seq; /* before this transaction */
 };
 
-int store_tx_lease_lost(const struct store_lease *lease, const char *how, struct err *err)
+int store_tx_row_lost(const struct store_tx_row *row, const char *how, struct err *err)
 {
-    return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "%s: mirror %llu: %s", lease_lost,
-                   (unsigned long long)lease->mirror_id, how);
+    return err_set(err, ERR_PROCESS, ERR_RETRY_NEVER, "%s: %s %llu: %s", lease_lost, row->table->noun,
+                   (unsigned long long)row->id, how);
 }
 
 struct fence_row {
@@ -133,13 +134,10 @@ struct fence_row {
     char owner[201];
 };
 
-static int lock_row(struct store *store, uint64_t mirror_id, struct fence_row *row, struct err *err)
+static int lock_row(struct store *store, const struct store_tx_row *key, struct fence_row *row,
+                    struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err,
-                   "SELECT lease_epoch, write_seq, COALESCE(lease_until > UTC_TIMESTAMP(6), 0), "
-                   "lease_owner FROM mirror WHERE mirror_id = ? FOR UPDATE",
-                   bind_u64(mirror_id));
+    struct store_query *query = STORE_ROWS(store, err, key->table->lock_sql, bind_u64(key->id));
     *row = (struct fence_row){0};
     if (query && store_query_next(query)) {
         row->there = true;
@@ -151,36 +149,34 @@ static int lock_row(struct store *store, uint64_t mirror_id, struct fence_row *r
     return store_query_end(query, err);
 }
 
-static int check_row(const struct store_lease *lease, const struct fence_row *row, struct err *err)
+static int check_row(const struct store_tx_row *key, const struct fence_row *row, struct err *err)
 {
     if (!row->there)
-        return store_tx_lease_lost(lease, "the mirror was removed", err);
-    if (row->epoch != lease->epoch || !str_equal(row->owner, lease->owner))
-        return store_tx_lease_lost(lease, "another worker has it", err);
+        return store_tx_row_lost(key, "it was removed", err);
+    if (row->epoch != key->epoch || !str_equal(row->owner, key->owner))
+        return store_tx_row_lost(key, "another worker has it", err);
     if (!row->alive)
-        return store_tx_lease_lost(lease, "its time is over", err);
+        return store_tx_row_lost(key, "its time is over", err);
     return 0;
 }
 
 /* Why the fence did not let us through. */
-static int explain(struct store *store, const struct store_lease *lease, struct err *err)
+static int explain(struct store *store, const struct store_tx_row *key, struct err *err)
 {
     struct fence_row row;
-    if (lock_row(store, lease->mirror_id, &row, err) || check_row(lease, &row, err))
+    if (lock_row(store, key, &row, err) || check_row(key, &row, err))
         return -1;
-    return store_tx_lease_lost(lease, "its time is over", err);
+    return store_tx_row_lost(key, "its time is over", err);
 }
 
 /* Lock, comparison and count in one statement; the count comes back with its answer. */
 static int pass_fence(struct store *store, struct fence *fence, struct err *err)
 {
-    const struct store_lease *lease = fence->lease;
-    int64_t rows = STORE_EXEC(store, err,
-                              "UPDATE mirror SET write_seq = LAST_INSERT_ID(write_seq + 1) WHERE mirror_id = "
-                              "? AND lease_epoch = ? AND lease_owner = ? AND lease_until > UTC_TIMESTAMP(6)",
-                              bind_u64(lease->mirror_id), bind_u64(lease->epoch), bind_text(lease->owner));
+    const struct store_tx_row *key = fence->row;
+    int64_t rows = STORE_EXEC(store, err, key->table->pass_sql, bind_u64(key->id), bind_u64(key->epoch),
+                              bind_text(key->owner));
     if (rows <= 0)
-        return rows < 0 ? -1 : explain(store, lease, err);
+        return rows < 0 ? -1 : explain(store, key, err);
     fence->write_seq = store_query_insert_id(store) - 1;
     return 0;
 }
@@ -198,18 +194,18 @@ static int read_back(struct store *store, const struct fence *fence, bool *done_
 {
     struct fence_row row;
     struct err why;
-    if (lock_row(store, fence->lease->mirror_id, &row, &why))
+    if (lock_row(store, fence->row, &row, &why))
         return -1;
-    if (!row.there || row.epoch != fence->lease->epoch)
-        return store_tx_lease_lost(fence->lease, "another worker has it", err);
+    if (!row.there || row.epoch != fence->row->epoch)
+        return store_tx_row_lost(fence->row, "another worker has it", err);
     *done_out = row.write_seq > fence->write_seq;
     return 0;
 }
 
-int store_tx_fenced(struct store *store, const struct store_lease *lease, store_tx_body *body, void *context,
-                    struct err *err)
+int store_tx_fenced_row(struct store *store, const struct store_tx_row *row, store_tx_body *body,
+                        void *context, struct err *err)
 {
-    struct fence fence = {.lease = lease, .body = body, .context = context};
+    struct fence fence = {.row = row, .body = body, .context = context};
     struct store_tx_patience patience;
     struct err mine;
     int result;
@@ -223,4 +219,27 @@ int store_tx_fenced(struct store *store, const struct store_lease *lease, store_
     } while (!done);
     err_clear(err);
     return 0;
+}
+
+/* ---- a mirror's ---- */
+
+static const struct store_tx_table mirror_table = {.noun = "mirror", STORE_TX_FENCE("mirror", "mirror_id")};
+
+static struct store_tx_row mirror_row(const struct store_lease *lease)
+{
+    return (struct store_tx_row){
+        .table = &mirror_table, .id = lease->mirror_id, .epoch = lease->epoch, .owner = lease->owner};
+}
+
+int store_tx_lease_lost(const struct store_lease *lease, const char *how, struct err *err)
+{
+    struct store_tx_row row = mirror_row(lease);
+    return store_tx_row_lost(&row, how, err);
+}
+
+int store_tx_fenced(struct store *store, const struct store_lease *lease, store_tx_body *body, void *context,
+                    struct err *err)
+{
+    struct store_tx_row row = mirror_row(lease);
+    return store_tx_fenced_row(store, &row, body, context, err);
 }

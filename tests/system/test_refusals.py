@@ -316,7 +316,7 @@ SOURCES = ("lib/base/config", "lib/base/secret", "lib/base/json", "lib/bus/job",
 ELSEWHERE = {
     "no refusals but logged, warned of, or sent as a header": (
         "requests without", "Bearer realm", "import ended", "a person decided", "is longer than 10 characters",
-        "begins with a digit", "holds a blank", "the trusted server's name", "the connection to the store", "the two ends of a route",
+        "begins with a digit", "holds a blank", "the trusted server's name", "the connection to the store", "the connection to the directory", "the two ends of a route",
         "copy.lease_seconds is not", "mailbox remove", " with its copies", "out of memory"),
     "said when a program or the database stops in between: test_api": (
         "mirror-api was stopped", "mirror-api is stopping", "nothing was imported", "not done: mirror-api"),

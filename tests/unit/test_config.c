@@ -288,14 +288,10 @@ static const struct refusal whole_cases[] = {
 
 static const struct refusal later_cases[] = {
     {GOOD "smtp: { host: relay.example }\n", "6:7: smtp: not supported by this version yet; leave it out"},
-    {GOOD "ldap: {}\n", "6:7: ldap: not supported by this version yet; leave it out"},
+    {GOOD "ldap: {}\n", "6:7: ldap: each site has its own directory; write it at the site"},
     {GOOD "bus: { endpoints: [] }\n", "6:6: bus: not supported by this version yet; leave it out"},
-    {GOOD "workers: { ldapsync: 1 }\n",
-     "6:22: workers.ldapsync: not supported by this version yet; leave it out"},
     {GOOD "workers: { notifier: 2 }\n",
      "6:22: workers.notifier: not supported by this version yet; leave it out"},
-    {SITE_WITH("imap: { host: h }\n    ldap: { port: 389 }"),
-     "5:11: sites[0].ldap: not supported by this version yet; leave it out"},
     {SITE_WITH("imap: { host: h }\n    files: { path: /srv }"),
      "5:12: sites[0].files: not supported by this version yet; leave it out"},
     {SITE_WITH("imap: { host: h }\n    folders: { rename: [] }"),

@@ -1,0 +1,203 @@
+/*
+ * Removing entries from the target; see retire.h. All of it is rare and waits for its answers.
+ */
+#include "ldapsync/retire.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "ldapsync/change.h"
+#include "ldapsync/listing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BATCH = 32, WORDS_BYTES = 512 };
+
+static bool is_test_mailbox(const struct round *round, const char *number)
+{
+    const struct config_strings *lists[] = {&round->route->from_site->test_mailboxes,
+                                            &round->route->to_site->test_mailboxes};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < lists[i]->count; j++)
+            if (str_equal(lists[i]->items[j], number))
+                return true;
+    return false;
+}
+
+static int probe_equals(struct connection *connection, const char *base, const char *filter,
+                        const char *attribute, const char *value, unsigned *count_out, struct err *err)
+{
+    char *whole = listing_filter_equals(filter, attribute, value);
+    int result = listing_probe(connection, base, whole, count_out, err);
+    free(whole);
+    return result;
+}
+
+/* Production is asked for this very entry: by DN, and by what identifies it. */
+static int is_gone(struct round *round, const struct store_entry *entry, bool *gone_out, struct err *err)
+{
+    const struct config_ldap *ldap = round_ldap(round, STORE_LISTED_PRODUCTION);
+    const char *base = round_base(round, STORE_LISTED_PRODUCTION, entry->kind);
+    const char *filter = round_filter(round, STORE_LISTED_PRODUCTION, entry->kind);
+    bool by_id = entry->kind == STORE_SUBSCRIBER && ldap->id_attribute[0];
+    struct entry there = {0};
+    bool found = false;
+    unsigned count = 0;
+    *gone_out = false;
+    if (listing_read(round->production, entry->source_dn, filter, &there, &found, err) != 0)
+        return -1;
+    char number[STORE_NUMBER_BYTES] = "", id[STORE_IDENTITY_BYTES] = "";
+    entry_text(&there, round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind), number,
+               sizeof(number));
+    if (by_id)
+        entry_text(&there, ldap->id_attribute, id, sizeof(id));
+    entry_fini(&there);
+    if (found && str_equal(by_id ? id : number, entry->identity))
+        return 0;
+    if (probe_equals(round->production, base, filter,
+                     by_id ? ldap->id_attribute
+                           : round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind),
+                     entry->identity, &count, err) != 0)
+        return -1;
+    *gone_out = count == 0;
+    return 0;
+}
+
+/* Asked there, not only in what was listed: a subscriber may have come since. */
+static int is_cos_in_use(struct round *round, const char *cos, bool *in_use_out, struct err *err)
+{
+    unsigned count = 0;
+    if (probe_equals(round->target, round_base(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
+                     "(objectClass=*)", round_ldap(round, STORE_LISTED_TARGET)->cos_attribute, cos, &count,
+                     err) != 0)
+        return -1;
+    *in_use_out = count > 0;
+    return 0;
+}
+
+static int delete_entry(struct round *round, const char *dn, char words[WORDS_BYTES], int *code_out,
+                        struct err *err)
+{
+    LDAPMessage *message = NULL;
+    int id;
+    int code = ldap_delete_ext(connection_handle(round->target), dn, NULL, NULL, &id);
+    if (code != LDAP_SUCCESS) {
+        connection_fail(round->target, code, "", err);
+        return -1;
+    }
+    if (connection_wait(round->target, id, &message, err) != 0)
+        return -1;
+    int result = connection_result(round->target, message, code_out, words, err);
+    ldap_msgfree(message);
+    return result;
+}
+
+static int step(struct round *round, const struct store_entry *entry, enum store_entry_removed step,
+                const char *words, struct err *err)
+{
+    return store_entry_remove(round->tools->store, &round->claim->lease, entry->entry_id, step, words, err);
+}
+
+static int refuse(struct round *round, const struct store_entry *entry, const char *words, struct err *err)
+{
+    return step(round, entry, STORE_ENTRY_NOT_REMOVED, words, err);
+}
+
+static int carry_out(struct round *round, const struct store_entry *entry, struct err *err)
+{
+    char words[WORDS_BYTES] = "";
+    int code = LDAP_OTHER;
+    struct err why = {0};
+    if (step(round, entry, STORE_ENTRY_BEGIN, "", err) != 0 ||
+        delete_entry(round, entry->target_dn, words, &code, err) != 0)
+        return -1;
+    if (code != LDAP_SUCCESS && code != LDAP_NO_SUCH_OBJECT) {
+        connection_fail(round->target, code, words, &why);
+        if (why.scope > ERR_MESSAGE) {
+            *err = why;
+            return -1;
+        }
+        return refuse(round, entry, why.text, err);
+    }
+    round->removed++;
+    log_info("entry removed: it is gone from production", LOG_STR("kind", round_kind_word(entry->kind)),
+             LOG_STR("number", entry->number));
+    return step(round, entry, STORE_ENTRY_REMOVED, "", err);
+}
+
+static int say_difference(struct round *round, const struct store_entry *entry, struct err *err)
+{
+    bool held = entry->state == STORE_ENTRY_HELD;
+    char *ldif = held ? str_format("# %s would be held for a person to decide\n", entry->number)
+                      : str_format("dn: %s\nchangetype: delete\n\n", entry->target_dn);
+    struct store_difference difference = {.kind = entry->kind,
+                                          .number = entry->number,
+                                          .name = entry->name,
+                                          .dn = entry->target_dn,
+                                          .action = held ? "hold" : "remove",
+                                          .attributes = "[]",
+                                          .ldif = ldif};
+    int result = store_difference_add(round->tools->store, &round->claim->lease, &difference, err);
+    free(ldif);
+    return result;
+}
+
+static int retire_one(struct round *round, const struct store_entry *entry, struct err *err)
+{
+    bool gone = false, in_use = false;
+    if (is_test_mailbox(round, entry->number))
+        return round->dry ? 0 : refuse(round, entry, "a test mailbox is never removed", err);
+    if (is_gone(round, entry, &gone, err) != 0)
+        return -1;
+    if (!gone)
+        return round->dry ? 0 : step(round, entry, STORE_ENTRY_NOT_GONE, "", err);
+    if (entry->kind == STORE_COS && is_cos_in_use(round, entry->number, &in_use, err) != 0)
+        return -1;
+    if (in_use)
+        return round->dry ? 0 : refuse(round, entry, "subscribers of the target still have this COS", err);
+    return round->dry ? say_difference(round, entry, err) : carry_out(round, entry, err);
+}
+
+int retire_gone(struct round *round, enum store_kind kind, struct err *err)
+{
+    struct store_entry_removal removal = {
+        .limits = &round->route->directory, .kind = kind, .dry = round->dry};
+    struct store_entry *entries = mem_new(BATCH * sizeof(*entries));
+    uint64_t after = 0;
+    int count, result = 0;
+    do {
+        count = store_entry_removable(round->tools->store, &round->claim->lease, &removal, after, entries,
+                                      BATCH, err);
+        if (count < 0)
+            result = -1;
+        for (int i = 0; result == 0 && i < count; i++) {
+            after = entries[i].entry_id;
+            result = retire_one(round, &entries[i], err);
+        }
+    } while (result == 0 && count == BATCH);
+    free(entries);
+    return result;
+}
+
+int retire_former(struct round *round, const struct store_listed_holder *holder, struct err *err)
+{
+    struct store_entry former;
+    bool gone = false;
+    if (store_entry_find(round->tools->store, holder->entry_id, &former, err) != 0 ||
+        is_gone(round, &former, &gone, err) != 0)
+        return -1;
+    if (!gone)
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its owner is still on production");
+    return carry_out(round, &former, err);
+}
+
+int retire_note_number(struct round *round, const struct store_listed_holder *holder, const char *dn,
+                       const char *number, struct err *err)
+{
+    struct store_entry_moved moved = {.entry_id = holder->entry_id, .number = number};
+    char normal[STORE_DN_BYTES] = "";
+    entry_dn_normalise(dn, normal, sizeof(normal));
+    moved.target_dn = normal;
+    return store_entry_note_moved(round->tools->store, &round->claim->lease, &moved, err);
+}

@@ -1,0 +1,238 @@
+/*
+ * One round on one route; see round.h.
+ */
+#include "ldapsync/round.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "ldapsync/retire.h"
+#include "ldapsync/round_list.h"
+#include "ldapsync/user_login.h"
+#include "ldapsync/writer.h"
+#include "store/store_listed.h"
+#include "store/store_mirror.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what the parts ask ---- */
+
+const char *round_kind_word(enum store_kind kind)
+{
+    return kind == STORE_COS ? "COS" : "subscriber";
+}
+
+const struct config_ldap *round_ldap(const struct round *round, enum store_listed_side side)
+{
+    return side == STORE_LISTED_PRODUCTION ? &round->route->from_site->ldap : &round->route->to_site->ldap;
+}
+
+const char *round_base(const struct round *round, enum store_listed_side side, enum store_kind kind)
+{
+    return kind == STORE_COS ? round_ldap(round, side)->cos_dn : round_ldap(round, side)->people_dn;
+}
+
+const char *round_filter(const struct round *round, enum store_listed_side side, enum store_kind kind)
+{
+    return kind == STORE_COS ? round_ldap(round, side)->cos_filter
+                             : round_ldap(round, side)->subscriber_filter;
+}
+
+const char *round_number_attribute(const struct round *round, enum store_listed_side side,
+                                   enum store_kind kind)
+{
+    return kind == STORE_COS ? round_ldap(round, side)->cos_number_attribute
+                             : round_ldap(round, side)->mailbox_attribute;
+}
+
+void round_doubt(struct round *round, const struct err *err)
+{
+    log_warning("not whole", LOG_STR("error", err->text));
+    if (round->doubt.scope == ERR_NONE)
+        round->doubt = *err;
+}
+
+bool round_tick(void *context)
+{
+    struct round_tools *tools = context;
+    struct round *round = tools->current;
+    daemon_tick(tools->daemon, NULL);
+    if (!round)
+        return !daemon_is_draining(tools->daemon);
+    int64_t half_lease_ms = (int64_t)(round->config->copy.lease_seconds * 500);
+    if (round->lost.scope == ERR_NONE && clock_left_ms(round->claim->deadline_boot_ms) < half_lease_ms &&
+        store_directory_renew(tools->store, round->config, &round->claim->lease,
+                              &round->claim->deadline_boot_ms, &round->lost) != 0 &&
+        !store_err_is_lease_lost(&round->lost) && clock_left_ms(round->claim->deadline_boot_ms) > 0)
+        err_clear(&round->lost); /* the store is away: asked again at the next tick */
+    return round->lost.scope == ERR_NONE && !daemon_is_draining(tools->daemon);
+}
+
+/* ---- the steps ---- */
+
+static int open_sides(struct round *round, struct err *err)
+{
+    struct round_tools *tools = round->tools;
+    round->production = sides_open(tools->sides, round->route->from_site, ERR_SIDE_PRODUCTION, err);
+    round->target =
+        round->production ? sides_open(tools->sides, round->route->to_site, ERR_SIDE_TARGET, err) : NULL;
+    if (!round->target)
+        return -1;
+    struct mapping_params params = {.route = round->route,
+                                    .production = connection_schema(round->production),
+                                    .target = connection_schema(round->target)};
+    memcpy(params.key, tools->key, sizeof(params.key));
+    round->mapping = mapping_new(&params);
+    return 0;
+}
+
+static int pair(struct round *round, enum store_kind kind, uint64_t since_listing, struct err *err)
+{
+    return store_listed_pair(round->tools->store, &round->claim->lease, kind, since_listing, err);
+}
+
+static int settle(struct round *round, enum store_kind kind, bool *clean_out, struct err *err)
+{
+    bool clean = false;
+    int result = writer_run(round, kind, &clean, err);
+    *clean_out = *clean_out && clean;
+    return result;
+}
+
+static int list(struct round *round, enum store_kind kind, struct err *err)
+{
+    bool full = round->compared, changed = false;
+    uint64_t since = 0;
+    if (full && (round_list_begin_marks(round, kind, err) != 0 || round_list_both(round, kind, err) != 0))
+        return -1;
+    if (!full && round->changes_seen && round_list_changes(round, kind, &since, &changed, err) != 0)
+        return -1;
+    if (!full && round->listed && round_list_names(round, kind, err) != 0)
+        return -1;
+    if (!full && !round->listed && !changed)
+        return 0;
+    return pair(round, kind, full || round->listed ? 0 : since, err);
+}
+
+/* COS come and go outside of the subscribers, who refer to them. What was asked for is whole in *these* terms: round->compared
+ * and round->listed say at first what is to be done, and at the end what was done. */
+static int carry_out(struct round *round, bool *clean_out, struct err *err)
+{
+    bool full = round->compared, names = full || round->listed;
+    *clean_out = true;
+    if (round->dry && store_difference_clear(round->tools->store, &round->claim->lease, err) != 0)
+        return -1;
+    if (list(round, STORE_COS, err) != 0 || settle(round, STORE_COS, clean_out, err) != 0)
+        return -1;
+    bool cos_whole = full ? round->compared : round->listed;
+    round->compared = full;
+    round->listed = names;
+    if (list(round, STORE_SUBSCRIBER, err) != 0)
+        return -1;
+    if (!round->dry && store_entry_owners(round->tools->store, &round->claim->lease, err) != 0)
+        return -1;
+    if (settle(round, STORE_SUBSCRIBER, clean_out, err) != 0)
+        return -1;
+    round->compared = round->compared && cos_whole;
+    round->listed = round->listed && cos_whole;
+    if (names && (retire_gone(round, STORE_SUBSCRIBER, err) != 0 || retire_gone(round, STORE_COS, err) != 0))
+        return -1;
+    return round->dry ? 0 : user_login_prove(round, err);
+}
+
+/* What this round is to ask production for. */
+static void plan_round(struct round *round)
+{
+    const struct store_directory_claim *claim = round->claim;
+    bool by_marks = round->marks.of[STORE_COS].kind != STORE_MARK_NONE &&
+                    round->marks.of[STORE_SUBSCRIBER].kind != STORE_MARK_NONE;
+    round->dry = claim->dry;
+    round->compared = claim->full_due || claim->dry;
+    round->listed = round->compared || claim->list_due || claim->wanted || !by_marks;
+    round->changes_seen = by_marks || round->compared;
+    round->new_marks = round->marks;
+}
+
+/* ---- the end ---- */
+
+static void say(const struct round *round, const struct err *error, char *said, size_t said_size)
+{
+    if (error) {
+        snprintf(said, said_size, "directory: failed: %.400s", error->text);
+        log_warning("round failed", LOG_STR("error", error->text),
+                    LOG_STR("side", err_side_name(error->side)));
+        return;
+    }
+    snprintf(said, said_size, "directory: %u written, %u not equal, %u removed", round->written,
+             round->refused, round->removed);
+    if (round->written + round->removed > 0 || (round->compared && !round->dry))
+        log_info("round done", LOG_UINT("written", round->written), LOG_UINT("not_equal", round->refused),
+                 LOG_UINT("removed", round->removed),
+                 LOG_STR("compared", round->compared ? "whole" : "changes"));
+}
+
+static const char *means_of(const struct round *round)
+{
+    enum store_mark_kind kind = round->new_marks.of[STORE_SUBSCRIBER].kind;
+    return kind == STORE_MARK_SYNCREPL           ? "syncrepl"
+           : kind == STORE_MARK_MODIFY_TIMESTAMP ? "modifyTimestamp"
+                                                 : "whole comparisons";
+}
+
+static void give_back(struct round *round, bool clean, const struct err *error)
+{
+    const struct store_directory_claim *claim = round->claim;
+    struct store_mark packed;
+    struct err err = {0};
+    bool well = !error && round->doubt.scope == ERR_NONE;
+    struct store_directory_finish finish = {.next_seconds =
+                                                round->route ? round->route->directory.poll_seconds : 60,
+                                            .error = error                            ? error
+                                                     : round->doubt.scope != ERR_NONE ? &round->doubt
+                                                                                      : NULL};
+    if (well && round->dry)
+        finish.dry_wanted_seq = claim->dry_wanted_seq;
+    if (well && !round->dry) {
+        finish.wanted_seq = claim->wanted_seq;
+        finish.full_wanted_seq = round->compared ? claim->full_wanted_seq : 0;
+        finish.changes_seen = true;
+        finish.listed = round->listed;
+        finish.compared = round->compared;
+        finish.means = means_of(round);
+        if (clean && change_marks_pack(&round->new_marks, &packed) == 0)
+            finish.mark = &packed;
+    }
+    if (store_entry_release_mirrors(round->tools->store, &claim->lease, &err) != 0 ||
+        store_directory_finish(round->tools->store, &claim->lease, &finish, &err) != 0)
+        log_warning("the directory could not be given back; its lease will run out",
+                    LOG_STR("error", err.text));
+}
+
+bool round_run(struct round_tools *tools, struct store_directory_claim *claim, char *said, size_t said_size)
+{
+    const struct config *config = daemon_config(tools->daemon);
+    struct round round = {
+        .tools = tools, .config = config, .route = config_route_find(config, claim->route), .claim = claim};
+    struct err err = {0};
+    bool clean = false;
+    int result;
+    log_context_push("route", claim->route);
+    daemon_tick(tools->daemon, claim->route);
+    change_marks_unpack(&claim->mark, &round.marks);
+    plan_round(&round);
+    tools->current = &round;
+    result = round.route ? open_sides(&round, &err)
+                         : err_set(&err, ERR_PROCESS, ERR_RETRY_LATER,
+                                   "the route is not in this host's configuration");
+    if (result == 0)
+        result = carry_out(&round, &clean, &err);
+    if (round.lost.scope != ERR_NONE)
+        err = round.lost;
+    say(&round, result != 0 ? &err : NULL, said, said_size);
+    give_back(&round, clean, result != 0 ? &err : NULL);
+    tools->current = NULL;
+    mapping_free(round.mapping);
+    log_context_pop();
+    return result != 0 || round.written + round.removed > 0;
+}

@@ -1,0 +1,253 @@
+/*
+ * Entries of the directory as work and its results; see store_entry.h.
+ */
+#include "store/store_entry.h"
+
+#include "base/str.h"
+#include "store/store_directory_tx.h"
+#include "store/store_entry_row.h"
+#include "store/store_query.h"
+
+const char *store_entry_state_name(enum store_entry_state state)
+{
+    static const char *const names[] = {"unproven", "equal", "differs", "missing", "waiting", "gone", "held"};
+    return names[state];
+}
+
+static enum store_entry_state parse_state(const char *name)
+{
+    for (int state = STORE_ENTRY_UNPROVEN; state <= STORE_ENTRY_HELD; state++)
+        if (str_equal(store_entry_state_name((enum store_entry_state)state), name))
+            return (enum store_entry_state)state;
+    return STORE_ENTRY_UNPROVEN;
+}
+
+/* ---- work ---- */
+
+void store_entry_row_read(struct store_query *query, struct store_entry *entry)
+{
+    *entry = (struct store_entry){0};
+    entry->entry_id = store_query_u64(query);
+    entry->kind = str_equal(store_query_text(query), "cos") ? STORE_COS : STORE_SUBSCRIBER;
+    store_query_copy(query, entry->identity, sizeof(entry->identity));
+    store_query_copy(query, entry->number, sizeof(entry->number));
+    store_query_copy(query, entry->name, sizeof(entry->name));
+    store_query_copy(query, entry->cos, sizeof(entry->cos));
+    store_query_copy(query, entry->source_dn, sizeof(entry->source_dn));
+    store_query_copy(query, entry->target_dn, sizeof(entry->target_dn));
+    entry->state = parse_state(store_query_text(query));
+}
+
+int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err)
+{
+    int count = 0;
+    while (query && store_query_next(query))
+        store_entry_row_read(query, &entries_out[count++]);
+    return store_query_end(query, err) ? -1 : count;
+}
+
+int store_entry_todo(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
+                     bool all_unequal, uint64_t after_entry_id, struct store_entry *entries_out, uint32_t max,
+                     struct err *err)
+{
+    return store_entry_row_read_all(
+        STORE_ROWS(store, err,
+                   "SELECT " STORE_ENTRY_ROW
+                   " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
+                   "e.gone_at IS NULL AND NOT e.removed AND (e.todo OR e.next_try_at <= UTC_TIMESTAMP(6) OR "
+                   "(? AND e.state "
+                   "<> 'equal')) ORDER BY e.entry_id LIMIT ?",
+                   bind_u64(lease->route_id), bind_text(store_directory_tx_kind(kind)),
+                   bind_u64(after_entry_id), bind_bool(all_unequal), bind_u64(max)),
+        entries_out, err);
+}
+
+int store_entry_find(struct store *store, uint64_t entry_id, struct store_entry *entry_out, struct err *err)
+{
+    int count = store_entry_row_read_all(
+        STORE_ROWS(store, err, "SELECT " STORE_ENTRY_ROW " FROM entry e WHERE e.entry_id = ?",
+                   bind_u64(entry_id)),
+        entry_out, err);
+    return count == 0 ? err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "the entry is not recorded any more")
+                      : (count < 0 ? -1 : 0);
+}
+
+int store_entry_attributes(struct store *store, uint64_t entry_id,
+                           struct store_entry_attribute *attributes_out, uint32_t max, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT name, verdict = 'refused', source, target, words FROM "
+                                           "entry_attribute WHERE entry_id = ? LIMIT ?",
+                                           bind_u64(entry_id), bind_u64(max));
+    int count = 0;
+    while (query && store_query_next(query)) {
+        struct store_entry_attribute *attribute = &attributes_out[count++];
+        store_query_copy(query, attribute->name, sizeof(attribute->name));
+        attribute->refused = store_query_bool(query);
+        store_query_bytes(query, attribute->source, sizeof(attribute->source));
+        store_query_bytes(query, attribute->target, sizeof(attribute->target));
+        store_query_copy(query, attribute->words, sizeof(attribute->words));
+    }
+    return store_query_end(query, err) ? -1 : count;
+}
+
+/* ---- results ---- */
+
+struct settling {
+    const struct store_directory_lease *lease;
+    const struct store_entry_result *result;
+};
+
+/* Seconds until it is tried again: 10 doubling to an hour. */
+#define NEXT_TRY "UTC_TIMESTAMP(6) + INTERVAL LEAST(3600, 5 * POW(2, LEAST(fail_count, 12))) SECOND"
+
+static int record(struct store *store, const struct settling *settling, struct err *err)
+{
+    const struct store_entry_result *result = settling->result;
+    bool equal = result->state == STORE_ENTRY_EQUAL, open = result->state == STORE_ENTRY_UNPROVEN;
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET state = ?, attributes = ?, reason = ?, target_dn = COALESCE(?, "
+                      "target_dn), differs_since = "
+                      "IF(?, NULL, COALESCE(differs_since, UTC_TIMESTAMP(6))), proven_at = IF(?, "
+                      "UTC_TIMESTAMP(6), proven_at), "
+                      "todo = ?, settled_source = IF(?, ?, settled_source), settled_target = IF(?, ?, NULL), "
+                      "fail_count = IF(?, "
+                      "LEAST(fail_count + 1, 1000), 0), next_try_at = IF(?, " NEXT_TRY
+                      ", NULL), password_proven_at = IF(?, NULL, password_proven_at) WHERE entry_id = ? AND "
+                      "route_id = ?",
+                      bind_text(store_entry_state_name(result->state)), bind_cut(result->attributes, 800),
+                      bind_cut(result->reason, 800), bind_text(result->target_dn), bind_bool(equal),
+                      bind_bool(equal), bind_bool(open), bind_bool(result->has_source),
+                      bind_bytes(result->source, 32), bind_bool(result->has_target),
+                      bind_bytes(result->target, 32), bind_bool(result->retry), bind_bool(result->retry),
+                      bind_bool(result->wrote), bind_u64(result->entry_id),
+                      bind_u64(settling->lease->route_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int record_attributes(struct store *store, const struct store_entry_result *result, struct err *err)
+{
+    if (STORE_EXEC(store, err, "DELETE FROM entry_attribute WHERE entry_id = ?", bind_u64(result->entry_id)) <
+        0)
+        return -1;
+    for (size_t i = 0; i < result->known_count; i++)
+        if (STORE_EXEC(store, err,
+                       "INSERT IGNORE INTO entry_attribute (entry_id, name, verdict, source, target, words) "
+                       "VALUES (?, ?, "
+                       "?, ?, ?, ?)",
+                       bind_u64(result->entry_id), bind_cut(result->known[i].name, 128),
+                       bind_text(result->known[i].refused ? "refused" : "altered"),
+                       bind_bytes(result->known[i].source, 32), bind_bytes(result->known[i].target, 32),
+                       bind_cut(result->known[i].words, 800)) < 0)
+            return -1;
+    return 0;
+}
+
+/* Both sides as they were read just now, for the next pairing. */
+static int record_listed(struct store *store, const struct settling *settling, struct err *err)
+{
+    const struct store_entry_result *result = settling->result;
+    uint32_t route_id = settling->lease->route_id;
+    if (result->has_source &&
+        STORE_EXEC(store, err,
+                   "UPDATE listed l JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND "
+                   "e.source_dn = l.dn SET "
+                   "l.digest = ? WHERE e.entry_id = ? AND l.route_id = ? AND l.side = 'production'",
+                   bind_bytes(result->source, 32), bind_u64(result->entry_id), bind_u64(route_id)) < 0)
+        return -1;
+    if (!result->has_target)
+        return 0;
+    return STORE_EXEC(
+               store, err,
+               "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "
+               "SELECT "
+               "e.route_id, 'target', e.kind, e.target_dn, ?, ?, ?, ?, ?, d.listing_seq FROM entry e JOIN "
+               "directory d "
+               "ON d.route_id = e.route_id WHERE e.entry_id = ? ON DUPLICATE KEY UPDATE number = "
+               "VALUES(number), "
+               "identity = VALUES(identity), cos = VALUES(cos), name = VALUES(name), digest = VALUES(digest)",
+               bind_cut(result->target_number, 64), bind_cut(result->target_identity, 200),
+               bind_cut(result->target_cos, 32), bind_cut(result->target_name, 256),
+               bind_bytes(result->target, 32), bind_u64(result->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int settle_body(struct store *store, void *context, struct err *err)
+{
+    const struct settling *settling = context;
+    if (record(store, settling, err) != 0)
+        return -1;
+    if (settling->result->state == STORE_ENTRY_UNPROVEN)
+        return 0;
+    return record_attributes(store, settling->result, err) != 0 || record_listed(store, settling, err) != 0
+               ? -1
+               : 0;
+}
+
+int store_entry_settled(struct store *store, const struct store_directory_lease *lease,
+                        const struct store_entry_result *result, struct err *err)
+{
+    struct settling settling = {lease, result};
+    return store_directory_tx(store, lease, settle_body, &settling, err);
+}
+
+struct moving {
+    const struct store_directory_lease *lease;
+    const struct store_entry_moved *moved;
+};
+
+static int moved_body(struct store *store, void *context, struct err *err)
+{
+    const struct moving *moving = context;
+    const struct store_entry_moved *moved = moving->moved;
+    if (STORE_EXEC(store, err,
+                   "UPDATE listed l JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND "
+                   "e.target_dn = l.dn SET "
+                   "l.dn = ?, l.number = ?, l.digest = NULL WHERE e.entry_id = ? AND l.route_id = ? AND "
+                   "l.side = 'target'",
+                   bind_text(moved->target_dn), bind_text(moved->number), bind_u64(moved->entry_id),
+                   bind_u64(moving->lease->route_id)) < 0)
+        return -1;
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET target_dn = ?, todo = 1, settled_target = NULL WHERE entry_id = ? "
+                      "AND gone_at IS NULL",
+                      bind_text(moved->target_dn), bind_u64(moved->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_entry_note_moved(struct store *store, const struct store_directory_lease *lease,
+                           const struct store_entry_moved *moved, struct err *err)
+{
+    struct moving moving = {lease, moved};
+    return store_directory_tx(store, lease, moved_body, &moving, err);
+}
+
+/* ---- passwords ---- */
+
+int store_entry_password_due(struct store *store, uint32_t route_id, const char *number, bool *due_out,
+                             struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err,
+                                           "SELECT 1 FROM entry WHERE route_id = ? AND kind = 'subscriber' "
+                                           "AND number = ? AND gone_at IS NULL AND target_dn <> '' "
+                                           "AND state = 'equal' AND (password_proven_at IS NULL OR "
+                                           "password_proven_at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY)",
+                                           bind_u64(route_id), bind_text(number));
+    *due_out = query && store_query_next(query);
+    return store_query_end(query, err);
+}
+
+int store_entry_password(struct store *store, const struct store_directory_lease *lease, const char *number,
+                         bool proven, const char *words, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET password_proven_at = UTC_TIMESTAMP(6), password_error = ? WHERE "
+                      "route_id = ? AND kind = "
+                      "'subscriber' AND number = ?",
+                      bind_cut(proven ? "" : words, 800), bind_u64(lease->route_id), bind_text(number)) < 0
+               ? -1
+               : 0;
+}

@@ -1,0 +1,149 @@
+/*
+ * Entries that are gone from production, and the brake on their removal; see store_entry.h.
+ */
+#include "store/store_entry.h"
+
+#include "base/str.h"
+#include "store/store_directory_tx.h"
+#include "store/store_entry_brake.h"
+#include "store/store_entry_row.h"
+#include "store/store_query.h"
+
+struct judging {
+    const struct store_directory_lease *lease;
+    const struct store_entry_removal *removal;
+};
+
+static int count(struct store *store, const struct judging *judging, struct store_entry_brake *figures,
+                 struct err *err)
+{
+    const char *kind = store_directory_tx_kind(judging->removal->kind);
+    uint32_t route_id = judging->lease->route_id;
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT COALESCE(SUM(gone_at IS NULL), 0), COALESCE(SUM(gone_at IS NOT NULL AND target_dn <> '' AND "
+        "state IN ('gone', "
+        "'held')), 0) + (SELECT COALESCE(SUM(entries), 0) FROM entry_removal WHERE route_id = ? AND kind = ? "
+        "AND at > "
+        "UTC_TIMESTAMP(6) - INTERVAL 1 DAY) FROM entry WHERE route_id = ? AND kind = ? AND NOT removed",
+        bind_u64(route_id), bind_text(kind), bind_u64(route_id), bind_text(kind));
+    if (query && store_query_next(query)) {
+        figures->present = store_query_u32(query);
+        figures->going = store_query_u32(query);
+    }
+    return store_query_end(query, err);
+}
+
+/* The same for all that is gone and undecided, in both directions: what the limits let through again is gone, not held. */
+static int judge_body(struct store *store, void *context, struct err *err)
+{
+    const struct judging *judging = context;
+    struct store_entry_brake figures = {0};
+    char reason[STORE_ENTRY_BRAKE_REASON_BYTES];
+    bool is_cos = judging->removal->kind == STORE_COS;
+    if (count(store, judging, &figures, err) != 0)
+        return -1;
+    bool holds =
+        store_entry_brake_holds(judging->removal->limits, &figures, is_cos ? "COS" : "subscribers", reason);
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET state = IF(?, 'held', 'gone'), reason = ? WHERE route_id = ? AND "
+                      "kind = ? AND gone_at "
+                      "IS NOT NULL AND NOT removed AND state = IF(?, 'gone', 'held')",
+                      bind_bool(holds), bind_text(reason), bind_u64(judging->lease->route_id),
+                      bind_text(store_directory_tx_kind(judging->removal->kind)), bind_bool(holds)) < 0
+               ? -1
+               : 0;
+}
+
+int store_entry_removable(struct store *store, const struct store_directory_lease *lease,
+                          const struct store_entry_removal *removal, uint64_t after_entry_id,
+                          struct store_entry *entries_out, uint32_t max, struct err *err)
+{
+    struct judging judging = {lease, removal};
+    if (after_entry_id == 0 && store_directory_tx(store, lease, judge_body, &judging, err) != 0)
+        return -1;
+    return store_entry_row_read_all(
+        STORE_ROWS(store, err,
+                   "SELECT " STORE_ENTRY_ROW
+                   " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
+                   "e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND NOT "
+                   "e.removed AND "
+                   "e.target_dn <> '' AND (e.state = 'gone' OR (? AND e.state = 'held')) AND (e.next_try_at "
+                   "IS NULL OR "
+                   "e.next_try_at <= UTC_TIMESTAMP(6)) ORDER BY e.entry_id LIMIT ?",
+                   bind_u64(lease->route_id), bind_text(store_directory_tx_kind(removal->kind)),
+                   bind_u64(after_entry_id), bind_u64((uint64_t)(removal->limits->delay_seconds * 1e6)),
+                   bind_bool(removal->dry), bind_u64(max)),
+        entries_out, err);
+}
+
+struct removing {
+    const struct store_directory_lease *lease;
+    uint64_t entry_id;
+    enum store_entry_removed step;
+    const char *words;
+};
+
+static int begin(struct store *store, const struct removing *removing, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "INSERT INTO entry_removal (route_id, kind, entries, at) SELECT e.route_id, e.kind, 1, "
+                      "UTC_TIMESTAMP(6) "
+                      "FROM entry e WHERE e.entry_id = ? AND NOT EXISTS (SELECT 1 FROM entry o WHERE "
+                      "o.route_id = e.route_id "
+                      "AND o.kind = e.kind AND o.number = e.number AND o.entry_id <> e.entry_id AND "
+                      "o.gone_at IS NULL)",
+                      bind_u64(removing->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int end(struct store *store, const struct removing *removing, struct err *err)
+{
+    if (STORE_EXEC(store, err,
+                   "DELETE l FROM listed l JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND "
+                   "e.target_dn = l.dn "
+                   "WHERE e.entry_id = ? AND l.side = 'target' AND l.route_id = ?",
+                   bind_u64(removing->entry_id), bind_u64(removing->lease->route_id)) < 0)
+        return -1;
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET removed = 1, target_dn = '', todo = 0, reason = '', next_try_at = "
+                      "NULL WHERE entry_id = "
+                      "?",
+                      bind_u64(removing->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+static int remove_body(struct store *store, void *context, struct err *err)
+{
+    const struct removing *removing = context;
+    switch (removing->step) {
+    case STORE_ENTRY_BEGIN:
+        return begin(store, removing, err);
+    case STORE_ENTRY_REMOVED:
+        return end(store, removing, err);
+    case STORE_ENTRY_NOT_GONE:
+        return STORE_EXEC(store, err,
+                          "UPDATE entry SET gone_at = NULL, gone_listings = 0, state = 'unproven', todo = 1 "
+                          "WHERE entry_id = ?",
+                          bind_u64(removing->entry_id)) < 0
+                   ? -1
+                   : 0;
+    case STORE_ENTRY_NOT_REMOVED:
+        break;
+    }
+    return STORE_EXEC(store, err,
+                      "UPDATE entry SET reason = ?, next_try_at = UTC_TIMESTAMP(6) + INTERVAL 10 MINUTE "
+                      "WHERE entry_id = ?",
+                      bind_cut(removing->words, 800), bind_u64(removing->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_entry_remove(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
+                       enum store_entry_removed step, const char *words, struct err *err)
+{
+    struct removing removing = {lease, entry_id, step, words};
+    return store_directory_tx(store, lease, remove_body, &removing, err);
+}

@@ -1,0 +1,17 @@
+/*
+ * Inside lib/store: how a struct store_entry is read. `e` is the table's alias.
+ */
+#ifndef MIRROR_STORE_STORE_ENTRY_ROW_H
+#define MIRROR_STORE_STORE_ENTRY_ROW_H
+
+#include "store/store_entry.h"
+#include "store/store_query.h"
+
+#define STORE_ENTRY_ROW                                                                                      \
+    "e.entry_id, e.kind, e.identity, e.number, e.name, e.cos, e.source_dn, e.target_dn, e.state"
+
+void store_entry_row_read(struct store_query *query, struct store_entry *entry);
+/* As many as the query's LIMIT says; frees it. How many, or -1. */
+int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err);
+
+#endif
