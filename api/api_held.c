@@ -3,6 +3,7 @@
  */
 #include "api/api_held.h"
 
+#include "api/api_page.h"
 #include "api/api_plan.h"
 #include "api/api_problem.h"
 #include "api/api_text.h"
@@ -15,28 +16,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { DEFAULT_LIMIT = 200, MAX_LIMIT = 1000, REASON_BYTES = 800 };
+enum { REASON_BYTES = 800 };
 
 /* ---- queries ---- */
-
-static int read_limit(const struct api_request *request, uint32_t *limit_out, struct err *err)
-{
-    const char *limit = api_query(request, "limit");
-    *limit_out = DEFAULT_LIMIT;
-    if (limit && (str_to_u32(limit, limit_out) < 0 || *limit_out < 1 || *limit_out > MAX_LIMIT))
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "limit must be a number from 1 to %d", MAX_LIMIT);
-    return 0;
-}
-
-static int read_after(const struct api_request *request, uint64_t *after_out, struct err *err)
-{
-    const char *after = api_query(request, "after");
-    *after_out = 0;
-    if (after && str_to_u64(after, after_out) < 0)
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
-                       "after must be the number that the page before told");
-    return 0;
-}
 
 static int read_filter(const struct api_request *request, struct store_plan_filter *filter, struct err *err)
 {
@@ -51,8 +33,9 @@ static int read_filter(const struct api_request *request, struct store_plan_filt
         if (names[i] && !str_is_mailbox_number(names[i]))
             return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
                            "'%.80s' is neither a mailbox number nor a route's name", names[i]);
-    return read_limit(request, &filter->limit, err) < 0 ? -1
-                                                        : read_after(request, &filter->after_plan_id, err);
+    return api_page_limit(request, &filter->limit, err) < 0
+               ? -1
+               : api_page_after(request, &filter->after_plan_id, err);
 }
 
 /* The plan's number in the path; 0: it is none, and was answered. */
@@ -84,15 +67,6 @@ static void add_plan(void *context, const struct store_plan *plan)
     listing->last_id = plan->plan_id;
 }
 
-/* Where the next page begins, or null. */
-static void add_next(cJSON *document, bool more, uint64_t last_id)
-{
-    if (more)
-        cJSON_AddNumberToObject(document, "next", (double)last_id);
-    else
-        cJSON_AddNullToObject(document, "next");
-}
-
 void api_held_list(struct api *api, struct api_request *request, struct api_answer *answer)
 {
     struct err err = {0};
@@ -110,7 +84,7 @@ void api_held_list(struct api *api, struct api_request *request, struct api_answ
     }
     cJSON *document = cJSON_CreateObject();
     cJSON_AddItemToObject(document, "held", listing.plans);
-    add_next(document, listing.count == filter.limit, listing.last_id);
+    api_page_add_next(document, listing.count == filter.limit, listing.last_id);
     api_answer_json(answer, 200, document);
 }
 
@@ -180,7 +154,7 @@ void api_held_show(struct api *api, struct api_request *request, struct api_answ
     uint64_t after, plan_id = plan_of(request, answer);
     if (!plan_id)
         return;
-    if (read_limit(request, &limit, &err) < 0 || read_after(request, &after, &err) < 0) {
+    if (api_page_limit(request, &limit, &err) < 0 || api_page_after(request, &after, &err) < 0) {
         api_problem(answer, 400, "%s", err.text);
         return;
     }
@@ -188,7 +162,7 @@ void api_held_show(struct api *api, struct api_request *request, struct api_answ
     cJSON *document = store ? one_plan(api, store, plan_id, &err) : NULL;
     struct listing messages = {.plans = document ? cJSON_AddArrayToObject(document, "list") : NULL};
     if (document && store_plan_messages(store, plan_id, after, limit, add_message, &messages, &err) == 0) {
-        add_next(document, messages.count == limit, messages.last_id);
+        api_page_add_next(document, messages.count == limit, messages.last_id);
         api_answer_json(answer, 200, document);
         return;
     }

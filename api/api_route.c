@@ -4,6 +4,7 @@
 #include "api/api_route.h"
 
 #include "api/api_ask.h"
+#include "api/api_directory.h"
 #include "api/api_explain.h"
 #include "api/api_held.h"
 #include "api/api_import.h"
@@ -28,6 +29,11 @@ const struct api_route api_route_table[] = {
     {"GET", "/api/v1/held/{id}", API_BODY_NONE, 0, false, api_held_show},
     {"POST", "/api/v1/held/{id}/allow", API_BODY_JSON, 16 * KB, false, api_held_allow},
     {"POST", "/api/v1/held/{id}/refuse", API_BODY_JSON, 16 * KB, false, api_held_refuse},
+    {"GET", "/api/v1/directory", API_BODY_NONE, 0, false, api_directory_list},
+    {"POST", "/api/v1/directory/sync", API_BODY_JSON, 16 * KB, false, api_directory_sync},
+    {"GET", "/api/v1/directory/{name}/entries", API_BODY_NONE, 0, false, api_directory_entries},
+    {"GET", "/api/v1/directory/{name}/troubles", API_BODY_NONE, 0, false, api_directory_troubles},
+    {"GET", "/api/v1/directory/{name}/differences", API_BODY_NONE, 0, false, api_directory_differences},
     {"POST", "/api/v1/import", API_BODY_CSV, 8 * MB, false, api_import_csv},
     {"POST", "/api/v1/sync", API_BODY_JSON, 2 * MB, false, api_ask_sync},
     {"POST", "/api/v1/verify", API_BODY_JSON, 2 * MB, false, api_ask_verify},

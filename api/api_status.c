@@ -3,6 +3,7 @@
  */
 #include "api/api_status.h"
 
+#include "api/api_directory.h"
 #include "api/api_held.h"
 #include "api/api_judge.h"
 #include "api/api_problem.h"
@@ -110,7 +111,9 @@ static cJSON *workers_json(struct store *store, const struct config *config, str
     const struct {
         const char *program;
         uint32_t wanted;
-    } programs[] = {{"scanner", config->workers.scanner}, {"copier", config->workers.copier}};
+    } programs[] = {{"scanner", config->workers.scanner},
+                    {"copier", config->workers.copier},
+                    {"ldapsync", config_has_directory(config) ? config->workers.ldapsync : 0}};
     cJSON *workers = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
         uint32_t alive = 0;
@@ -144,6 +147,10 @@ static cJSON *status_json(struct api *api, struct gathered *gathered, struct err
     if (!held)
         goto failed;
     cJSON_AddItemToObject(document, "held", held);
+    cJSON *directory = api_directory_summary(store, err);
+    if (!directory)
+        goto failed;
+    cJSON_AddItemToObject(document, "directory", directory);
     cJSON_AddItemToObject(document, "routes", routes_json(gathered));
     add_summary(cJSON_AddObjectToObject(document, "mirrors"), &gathered->all);
     api_text_add(document, "at", clock_format_utc(clock_wall_us(), now));

@@ -537,6 +537,24 @@ static void note_gone(const struct subject *s, struct api_why *why)
              api_text_count(m->waiting_messages, "message", count), s->to);
 }
 
+/* As the directory knows him; nothing where all is well. */
+static void note_subscriber(const struct subject *s, struct api_why *why)
+{
+    const struct store_mirror_status *m = s->m;
+    if (m->waits_for_owner)
+        note(why,
+             "It waits for its owner: the subscriber is not on %s yet%s%s. `mirrorctl directory list` shows "
+             "all such.",
+             s->to, is_given(m->subscriber_reason) ? ": " : "",
+             is_given(m->subscriber_reason) ? m->subscriber_reason : "");
+    else if (is_given(m->subscriber_state) && strcmp(m->subscriber_state, "equal") != 0)
+        note(why, "Its subscriber is not equal on %s (%s%s%s)%s%s", s->to, m->subscriber_state,
+             is_given(m->subscriber_attributes) ? ": " : "",
+             is_given(m->subscriber_attributes) ? m->subscriber_attributes : "",
+             is_given(m->subscriber_reason) ? ": " : "",
+             is_given(m->subscriber_reason) ? m->subscriber_reason : "");
+}
+
 static void note_left_alone(const struct subject *s, struct api_why *why)
 {
     char count[API_TEXT_BYTES];
@@ -594,6 +612,7 @@ void api_why_explain(const struct store_mirror_status *mirror, const struct conf
     whose(&s, why_out->whose, sizeof why_out->whose);
     todo(&s, why_out->todo, sizeof why_out->todo);
     next_try(&s, why_out->next, sizeof why_out->next);
+    note_subscriber(&s, why_out);
     note_troubles(&s, why_out);
     note_gone(&s, why_out);
     note_left_alone(&s, why_out);

@@ -33,7 +33,10 @@ enum { CTL_MAX_ROUTES = 64, CTL_ERROR_BYTES = 512 };
     X(MAILBOX, "--mailbox", "NUMBER", "of this mailbox")                                                     \
     X(ALL, "--all", NULL, "those that were decided, too")                                                    \
     X(UP_TO, "--up-to", "PLAN", "with --route: all that were held up to this one, the last that you saw")    \
-    X(REASON, "--reason", "TEXT", "why, for the record")
+    X(REASON, "--reason", "TEXT", "why, for the record")                                                     \
+    X(FULL, "--full", NULL, "compare both sides whole, not only what changed")                               \
+    X(DRY_RUN, "--dry-run", NULL, "write nothing; directory diff shows what would be done")                  \
+    X(LDIF, "--ldif", NULL, "as LDIF, without secrets")
 
 enum ctl_option {
 #define CTL_OPTION_ENUM(id, name, value, help) CTL_OPT_##id,

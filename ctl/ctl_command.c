@@ -4,6 +4,7 @@
 #include "ctl/ctl_command.h"
 
 #include "ctl/ctl_decide.h"
+#include "ctl/ctl_directory.h"
 #include "ctl/ctl_held.h"
 #include "ctl/ctl_mailbox.h"
 #include "ctl/ctl_status.h"
@@ -39,6 +40,13 @@ const struct ctl_command ctl_command_table[] = {
      CTL_BIT(ROUTE) | CTL_BIT(UP_TO) | CTL_BIT(REASON), ctl_decide_check, ctl_decide_allow},
     {"held refuse", "[PLAN…]", "keep them on the backup for good; or --route with --up-to", 0, MANY,
      CTL_BIT(ROUTE) | CTL_BIT(UP_TO) | CTL_BIT(REASON), ctl_decide_check, ctl_decide_refuse},
+    {"directory list", "", "subscribers and COS that are not equal, and why", 0, 0,
+     CTL_BIT(ROUTE) | CTL_BIT(ALL), NULL, ctl_directory_list},
+    {"directory sync", "", "make subscribers and COS equal now", 0, 0,
+     CTL_BIT(ROUTE) | CTL_BIT(FULL) | CTL_BIT(DRY_RUN) | CTL_BIT(WAIT) | CTL_BIT(TIMEOUT), NULL,
+     ctl_directory_sync},
+    {"directory diff", "", "what a sync would change, attribute by attribute", 0, 0,
+     CTL_BIT(ROUTE) | CTL_BIT(LDIF) | CTL_BIT(TIMEOUT), NULL, ctl_directory_diff},
     {0},
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "ctl/ctl.h"
+#include "ctl/ctl_directory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +150,8 @@ static bool is_well(const cJSON *status)
     if (ctl_number(held, "plans", 0) > 0 ||
         cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(held, "breakers")) > 0)
         return false;
-    return ctl_number(mirrors, "well", 0) >= ctl_number(mirrors, "total", 0);
+    return ctl_directory_is_well(cJSON_GetObjectItemCaseSensitive(status, "directory")) &&
+           ctl_number(mirrors, "well", 0) >= ctl_number(mirrors, "total", 0);
 }
 
 enum ctl_exit ctl_status_show(struct ctl *ctl, const struct ctl_args *args)
@@ -171,6 +173,7 @@ enum ctl_exit ctl_status_show(struct ctl *ctl, const struct ctl_args *args)
         ctl_say("%s", "");
         show_routes(ctl, status);
         ctl_say("%s", "");
+        ctl_directory_show(ctl, cJSON_GetObjectItemCaseSensitive(status, "directory"));
         show_mirrors(ctl, status);
         ctl_say("%s", "");
         show_summary(status);

@@ -350,8 +350,8 @@ int store_directory_want(struct store *store, const struct store_directory_ask *
 {
     return (int)STORE_EXEC(
         store, err,
-        "UPDATE directory d JOIN route r ON r.route_id = d.route_id SET d.wanted_seq = d.wanted_seq + NOT "
-        "?, d.full_wanted_seq = d.full_wanted_seq + ?, d.dry_wanted_seq = d.dry_wanted_seq + ?, "
+        "UPDATE directory d JOIN route r ON r.route_id = d.route_id SET d.wanted_seq = d.wanted_seq + IF(?, "
+        "0, 1), d.full_wanted_seq = d.full_wanted_seq + ?, d.dry_wanted_seq = d.dry_wanted_seq + ?, "
         "d.due_at = UTC_TIMESTAMP(6) WHERE d.configured AND r.configured AND (? IS NULL OR r.name = ?)",
         bind_bool(ask->dry), bind_bool(ask->full && !ask->dry), bind_bool(ask->dry), bind_text(ask->route),
         bind_text(ask->route));

@@ -66,6 +66,9 @@ struct store_mirror_status {
     uint64_t breaker_plan; /* stops deletions and overwriting on all routes from its production; 0: none */
     bool breaker_refused;
     const char *from_login_state, *to_login_state, *from_error, *to_error;
+    bool waits_for_owner; /* not copied yet: its subscriber is not on the target */
+    const char *subscriber_state, *subscriber_reason,
+        *subscriber_attributes; /* as the directory knows him; "" */
 };
 struct store_status_filter {
     const char *mailbox;       /* NULL: all */

@@ -15,6 +15,10 @@
 #define PLANS "FROM plan q WHERE q.mirror_id = m.mirror_id"
 #define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND " STORE_BREAKER_TRIPPED
 
+#define SUBSCRIBER                                                                                           \
+    "FROM entry e WHERE e.route_id = m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND "      \
+    "e.gone_at IS NULL AND NOT e.removed LIMIT 1"
+
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "
     "r.paused OR NOT r.configured, b.removing, "
@@ -38,7 +42,8 @@ static const char status_sql[] =
     "IF(m.kept_messages > 0, (SELECT q.decided_by " PLANS " AND q.state = 'refused' "
     "ORDER BY q.plan_id DESC LIMIT 1), ''), "
     "(SELECT MIN(q.plan_id) " BREAKER "), "
-    "EXISTS (SELECT 1 " BREAKER " AND q.state = 'refused') "
+    "EXISTS (SELECT 1 " BREAKER " AND q.state = 'refused'), m.waits_for_owner, "
+    "(SELECT e.state " SUBSCRIBER "), (SELECT e.reason " SUBSCRIBER "), (SELECT e.attributes " SUBSCRIBER ") "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
@@ -130,6 +135,14 @@ static void read_deletions(struct store_query *query, struct store_mirror_status
     status->breaker_refused = store_query_bool(query);
 }
 
+static void read_subscriber(struct store_query *query, struct store_mirror_status *status)
+{
+    status->waits_for_owner = store_query_bool(query);
+    status->subscriber_state = store_query_text(query);
+    status->subscriber_reason = store_query_text(query);
+    status->subscriber_attributes = store_query_text(query);
+}
+
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,
                          void (*on_mirror)(void *context, const struct store_mirror_status *mirror),
                          void *context, struct err *err)
@@ -147,6 +160,7 @@ int store_mailbox_status(struct store *store, const struct store_status_filter *
         read_troubles(query, &status);
         read_sites(query, &status);
         read_deletions(query, &status);
+        read_subscriber(query, &status);
         on_mirror(context, &status);
     }
     return store_query_end(query, err);

@@ -1,4 +1,7 @@
 """Subscribers and classes of service follow production, byte for byte; by the target's own ldapsearch, and production's own log."""
+import os
+import random
+import signal
 import subprocess
 import time
 
@@ -142,6 +145,131 @@ def test_more_than_the_brake_lets_pass_is_held(world):
     world.compare_whole()
     assert world.target.search(world.target.people_dn, "(standinMailbox=*)", "1.1").count(b"dn: ") == before
     assert "more than 20" in [reason for _, state, reason in world.states() if state == "held"][0]
+
+
+def test_look_before_it_leaps():
+    """A dry run says what the sync will do, shows no secret, and writes nothing; then the sync does it."""
+    with World(directory={"poll_seconds": 3600, "list_minutes": 1000}) as world:
+        world.await_equal()
+        ctl = world.product.ctl
+        wait_for(lambda: ctl("directory", "list").exit == 0, 15, "all equal")
+        assert "nothing differs" in ctl("directory", "diff").ok().out
+        digits, writes = "7654321", len(world.target.writes())
+        world.change(1002, {"standinPassword": [subscribers.opaque(digits)], "sn": [b"Schmidt"]})
+        diff, ldif = ctl("directory", "diff"), ctl("directory", "diff", "--ldif")
+        assert diff.exit == ldif.exit == 1 and "add sn: Schmidt" in diff.out and "delete standinPassword: differs" in diff.out
+        assert "add: sn\nsn: Schmidt\n-\n" in ldif.out and "# standinPassword: not shown" in ldif.out
+        assert ctl("directory", "diff", "--json").json[0]["number"] == "1002"
+        assert len(world.target.writes()) == writes
+        ctl("directory", "sync", "--full", "--wait").ok()
+        assert differences(world.production, world.target) == []
+        assert "40 of 40" in ctl("status").out
+        assert ctl("directory", "sync", "--route", "nowhere").exit == 1
+
+
+def test_what_the_target_refuses_is_that_subscribers_own():
+    """A schema without an attribute: each is missing in the server's words, and its mailbox waits; or goes over without."""
+    with World(target={"schema_without": ["standinTimeZone"]}) as world:
+        world.change(1001, {"standinTimeZone": [b"Europe/Berlin"]})
+        world.compare_whole()
+        wait_for(lambda: [row[1] for row in world.states()].count("equal") == len(NUMBERS) - 1, 20, "all others")
+        number, state, reason = next(row for row in world.states() if row[1] != "equal")
+        assert number == "1001" and state in ("missing", "differs") and "standinTimeZone" in reason
+        assert "standinTimeZone" in world.product.ctl("directory", "list").out
+        world.product.config["routes"][0]["directory"]["write_without_refused"] = True
+        world.product.write_config()
+        world.product.reload()
+        world.product.sql("UPDATE entry SET todo = 1 WHERE number = '1001'")
+        wait_for(lambda: b"1001" in world.target.search(world.target.people_dn, "(standinMailbox=1001)", "standinMailbox"), 20,
+                 "1001 without its time zone")
+        wait_for(lambda: ["1001", "differs"] in [row[:2] for row in world.states()], 20, "1001 counts as not equal")
+
+
+def test_a_missing_right_and_a_wrong_password_write_nothing():
+    with World(hidden=["standinPassword"]) as world:
+        wait_for(lambda: "no subscriber of production shows standinPassword" in world.product.log(), 20, "the missing right")
+        assert not [o for o in world.target.writes_from(world.target.trusted_dn) if "ou=people" in o.dn.lower()]
+    with World(password="Another99") as world:
+        wait_for(lambda: "it is left alone" in world.product.log(), 20, "the refusal")
+        wait_for(lambda: "or until the password file changes" in world.product.log(), 20, "that it waits")
+        assert len([bind for bind in world.production.binds() if bind.error == 49]) == 1
+        assert world.target.writes_from(world.target.trusted_dn) == []
+        world.product.write_secret("production.secret", "Another99")
+        world.await_equal(40)
+
+
+class Chance:
+    """Adds, changes, renumberings, swaps and removals on production, by chance but the same for the same seed."""
+
+    def __init__(self, world, seed):
+        self.world, self.random = world, random.Random(seed)
+        self.connection = world.production.admin()
+        self.made = 0
+
+    def people(self):
+        found = self.connection.search_s(self.world.production.people_dn, ldap.SCOPE_SUBTREE,
+                                         "(objectClass=standinSubscriber)", ["standinMailbox"])
+        return [(dn, attributes["standinMailbox"][0]) for dn, attributes in found]
+
+    def _replace(self, dn, **changes):
+        self.connection.modify_s(dn, [(ldap.MOD_REPLACE, name, values) for name, values in changes.items()])
+
+    def add(self):
+        self.made += 1
+        dn, attributes = subscribers.subscriber(self.world.production.suffix, 5000 + self.made, seed=self.made)
+        self.connection.add_s(dn, list(attributes.items()))
+
+    def change(self):
+        dn, _ = self.random.choice(self.people())
+        self._replace(dn, **{self.random.choice(["standinPassword", "standinNameAudio"]): [self.random.randbytes(40)],
+                             "sn": [f"Name {self.random.random()}".encode()],
+                             "standinExtension": [b"%d" % self.random.randrange(10**6)
+                                                  for _ in range(self.random.randrange(4))]})
+
+    def renumber(self):
+        self.made += 1
+        self._replace(self.random.choice(self.people())[0], standinMailbox=[b"%d" % (7000 + self.made)])
+
+    def swap(self):
+        (one, number), (other, its) = self.random.sample(self.people(), 2)
+        self._replace(one, standinMailbox=[b"999999"])
+        self._replace(other, standinMailbox=[number])
+        self._replace(one, standinMailbox=[its])
+
+    def remove(self):
+        if len(self.people()) > 25:
+            self.connection.delete_s(self.random.choice(self.people())[0])
+
+    def succeed(self):
+        """Somebody leaves, and his number is another person's at once."""
+        dn, number = self.random.choice(self.people())
+        self.made += 1
+        self.connection.delete_s(dn)
+        dn, attributes = subscribers.subscriber(self.world.production.suffix, int(number), seed=9000 + self.made)
+        self.connection.add_s(dn, list(attributes.items()))
+
+    def round(self):
+        self.random.choice([self.add, self.change, self.change, self.renumber, self.swap, self.remove, self.succeed])()
+
+
+@pytest.mark.parametrize("choices", [{}, {"syncprov": True, "sessionlog": 50}], ids=["modifyTimestamp", "syncrepl"])
+def test_chance_and_kills(choices):
+    """300 rounds each, ldapsync killed in every tenth at a moment that nobody chose: equal in the end, and production untouched."""
+    with World(directory={"removed_entries": 1000, "poll_seconds": 0.1, "delay_seconds": 0.5}, **choices) as world:
+        chance = Chance(world, seed=len(choices))
+        killed = set()
+        for number in range(300):
+            chance.round()
+            if number % 10 == 9:
+                for pid in world.product.pids("mirror-ldapsync"):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+                time.sleep(chance.random.random() * 0.3)
+        world.await_equal(60)
+        world.compare_whole()
+        world.await_equal()
+        assert len(killed) >= 5, "the supervisor starts it again ever later"
+        assert world.production.writes_from(world.production.trusted_dn) == []
 
 
 def test_production_sees_no_write_and_nobody_a_secret(world):

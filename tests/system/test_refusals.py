@@ -310,14 +310,14 @@ def test_all_of_them_many_times_end_nobody(database, workdir, pipe):
 
 # --- are they all here? -----------------------------------------------------------------------------------------------
 
-SOURCES = ("lib/base/config", "lib/base/secret", "lib/base/json", "lib/bus/job", "api/api_ask", "api/api_csv",
+SOURCES = ("lib/base/config", "lib/base/secret", "lib/base/json", "lib/bus/job", "api/api_ask", "api/api_csv", "api/api_directory", "api/api_page",
            "api/api_exchange", "api/api_gate", "api/api_held", "api/api_import", "api/api_listen", "api/api_mailbox", "api/api_server", "api/api_subscribe",
            "api/api_token")
 ELSEWHERE = {
     "no refusals but logged, warned of, or sent as a header": (
         "requests without", "Bearer realm", "import ended", "a person decided", "is longer than 10 characters",
         "begins with a digit", "holds a blank", "the trusted server's name", "the connection to the store", "the connection to the directory", "the two ends of a route",
-        "copy.lease_seconds is not", "mailbox remove", " with its copies", "out of memory"),
+        "copy.lease_seconds is not", "mailbox remove", " with its copies", "dry run", "out of memory"),
     "said when a program or the database stops in between: test_api": (
         "mirror-api was stopped", "mirror-api is stopping", "nothing was imported", "not done: mirror-api"),
     "of an API that everybody may reach: test_api_gate": ("the Host header is missing",),
