@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/connection_error.h"
+#include "ldapsync/entry.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,7 +18,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { SLICE_MS = 500, USER_TIMEOUT_MS = 30000, CONTROLS_MAX = 64 };
+enum { SLICE_MS = 500, USER_TIMEOUT_MS = 30000, CONTROLS_MAX = 64, MESSAGE_MAX = 2 * ENTRY_BYTES_MAX };
+/* What Debian's programs trust; the environment and ldap.conf have no say here (LDAPNOINIT, ldapsync.c). */
+#define SYSTEM_CAS "/etc/ssl/certs/ca-certificates.crt"
 
 struct connection {
     struct connection_params params;
@@ -210,8 +213,8 @@ static int set_tls(LDAP *handle, const struct config_ldap *ldap)
 {
     int demand = LDAP_OPT_X_TLS_HARD, least = tls_version(ldap->tls_min_version), client = 0;
     int code = ldap_set_option(handle, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
-    if (code == 0 && ldap->ca_file)
-        code = ldap_set_option(handle, LDAP_OPT_X_TLS_CACERTFILE, ldap->ca_file);
+    if (code == 0)
+        code = ldap_set_option(handle, LDAP_OPT_X_TLS_CACERTFILE, ldap->ca_file ? ldap->ca_file : SYSTEM_CAS);
     if (code == 0)
         code = ldap_set_option(handle, LDAP_OPT_X_TLS_PROTOCOL_MIN, &least);
     return code ? code : ldap_set_option(handle, LDAP_OPT_X_TLS_NEWCTX, &client);
@@ -224,6 +227,8 @@ static int set_options(struct connection *connection, struct err *err)
     struct timeval connect = milliseconds((int)ldap->connect_seconds * 1000);
     int version = LDAP_VERSION3;
     unsigned user_timeout = USER_TIMEOUT_MS;
+    ber_len_t message_max = MESSAGE_MAX;
+    Sockbuf *sockbuf = NULL;
     ldap_set_option(handle, LDAP_OPT_PROTOCOL_VERSION, &version);
     ldap_set_option(handle, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
     ldap_set_option(handle, LDAP_OPT_RESTART, LDAP_OPT_ON);
@@ -231,6 +236,9 @@ static int set_options(struct connection *connection, struct err *err)
     ldap_set_option(handle, LDAP_OPT_TIMEOUT, &connect);
     ldap_set_option(handle, LDAP_OPT_X_KEEPALIVE_IDLE, &(int){60});
     ldap_set_option(handle, LDAP_OPT_TCP_USER_TIMEOUT, &user_timeout);
+    /* A length that a server claims is not to decide what is allocated. */
+    if (ldap_get_option(handle, LDAP_OPT_SOCKBUF, &sockbuf) == LDAP_OPT_SUCCESS)
+        ber_sockbuf_ctrl(sockbuf, LBER_SB_OPT_SET_MAX_INCOMING, &message_max);
     if (ldap->tls == CONFIG_TLS_NEVER || set_tls(handle, ldap) == 0)
         return 0;
     err_set(err, ERR_SITE, ERR_RETRY_LATER,

@@ -91,6 +91,8 @@ static int start(struct daemon *daemon, void **state_out, struct err *err)
 {
     struct ldapsync *ldapsync = mem_new(sizeof(*ldapsync));
     const struct config *config = daemon_config(daemon);
+    /* Before libldap's first use: neither ldap.conf nor somebody's environment decides whom we trust. */
+    setenv("LDAPNOINIT", "1", 1);
     ldapsync->daemon = daemon;
     ldapsync->tools.daemon = daemon;
     ldapsync->tools.store = store_open(config, err);

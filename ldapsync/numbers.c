@@ -83,8 +83,10 @@ static int park(struct round *round, const struct store_listed_holder *holder, c
         listing_read(round->target, holder->dn, "(objectClass=*)", &there, &found, err) != 0)
         return -1;
     char now[STORE_NUMBER_BYTES];
-    if (!found || !str_equal(entry_text(&there, attribute, now, sizeof(now)), number))
-        goto out; /* not there any more: free */
+    if (!found || !str_equal(entry_text(&there, attribute, now, sizeof(now)), number)) {
+        entry_fini(&there); /* not there any more: free */
+        return 0;
+    }
     mapping_counts(round->mapping, &there, &counts);
     entry_copy(&counts, &wanted);
     entry_drop(&wanted, attribute);
@@ -101,9 +103,8 @@ static int park(struct round *round, const struct store_listed_holder *holder, c
     else if (await_result(round, message_id, holder->dn, err) == 0)
         log_info("number made free: its entry is parked meanwhile", LOG_STR("number", number),
                  LOG_STR("parked_at", parking), LOG_STR("dn", holder->dn));
-out:
     code = err->scope == ERR_NONE ? 0 : -1;
-    if (code == 0 && found)
+    if (code == 0)
         code = retire_note_number(round, holder, wanted.dn, parking, err);
     change_fini(&change);
     entry_fini(&there);

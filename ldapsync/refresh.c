@@ -13,6 +13,8 @@
 
 /* A present list this many times longer than the changes it came with costs more than asking by modifyTimestamp. */
 enum { PRESENT_IS_DEAR = 50 };
+/* As far as a site's clock may be ahead of ours. */
+enum { AHEAD_SECONDS = 3600 };
 
 enum store_mark_kind refresh_choose(const struct refresh_choice *choice)
 {
@@ -47,11 +49,12 @@ static int parse_time(const char *text, time_t *time_out)
 void refresh_note_time(const struct entry *entry, struct store_mark *mark)
 {
     char text[64];
-    time_t ignored;
+    time_t at;
     entry_text(entry, "modifyTimestamp", text, sizeof(text));
     size_t len = strlen(text);
     bool is_newer = mark->kind == STORE_MARK_NONE || mark->len == 0 || strcmp(text, mark->bytes) > 0;
-    if (len == 0 || parse_time(text, &ignored) != 0 || !is_newer)
+    /* One that is dated in the future would hide all changes until then. */
+    if (len == 0 || parse_time(text, &at) != 0 || !is_newer || at > time(NULL) + AHEAD_SECONDS)
         return;
     mark->kind = STORE_MARK_MODIFY_TIMESTAMP;
     mark->len = len;

@@ -92,14 +92,6 @@ static int pair(struct round *round, enum store_kind kind, uint64_t since_listin
     return store_listed_pair(round->tools->store, &round->claim->lease, kind, since_listing, err);
 }
 
-static int settle(struct round *round, enum store_kind kind, bool *clean_out, struct err *err)
-{
-    bool clean = false;
-    int result = writer_run(round, kind, &clean, err);
-    *clean_out = *clean_out && clean;
-    return result;
-}
-
 static int list(struct round *round, enum store_kind kind, struct err *err)
 {
     bool full = round->compared, changed = false;
@@ -117,13 +109,12 @@ static int list(struct round *round, enum store_kind kind, struct err *err)
 
 /* COS come and go outside of the subscribers, who refer to them. What was asked for is whole in *these* terms: round->compared
  * and round->listed say at first what is to be done, and at the end what was done. */
-static int carry_out(struct round *round, bool *clean_out, struct err *err)
+static int carry_out(struct round *round, struct err *err)
 {
     bool full = round->compared, names = full || round->listed;
-    *clean_out = true;
     if (round->dry && store_difference_clear(round->tools->store, &round->claim->lease, err) != 0)
         return -1;
-    if (list(round, STORE_COS, err) != 0 || settle(round, STORE_COS, clean_out, err) != 0)
+    if (list(round, STORE_COS, err) != 0 || writer_run(round, STORE_COS, err) != 0)
         return -1;
     bool cos_whole = full ? round->compared : round->listed;
     round->compared = full;
@@ -132,7 +123,7 @@ static int carry_out(struct round *round, bool *clean_out, struct err *err)
         return -1;
     if (!round->dry && store_entry_owners(round->tools->store, &round->claim->lease, err) != 0)
         return -1;
-    if (settle(round, STORE_SUBSCRIBER, clean_out, err) != 0)
+    if (writer_run(round, STORE_SUBSCRIBER, err) != 0)
         return -1;
     round->compared = round->compared && cos_whole;
     round->listed = round->listed && cos_whole;
@@ -180,7 +171,7 @@ static const char *means_of(const struct round *round)
                                                  : "whole comparisons";
 }
 
-static void give_back(struct round *round, bool clean, const struct err *error)
+static void give_back(struct round *round, const struct err *error)
 {
     const struct store_directory_claim *claim = round->claim;
     struct store_mark packed;
@@ -200,7 +191,7 @@ static void give_back(struct round *round, bool clean, const struct err *error)
         finish.listed = round->listed;
         finish.compared = round->compared;
         finish.means = means_of(round);
-        if (clean && change_marks_pack(&round->new_marks, &packed) == 0)
+        if (change_marks_pack(&round->new_marks, &packed) == 0)
             finish.mark = &packed;
     }
     if (store_entry_release_mirrors(round->tools->store, &claim->lease, &err) != 0 ||
@@ -215,7 +206,6 @@ bool round_run(struct round_tools *tools, struct store_directory_claim *claim, c
     struct round round = {
         .tools = tools, .config = config, .route = config_route_find(config, claim->route), .claim = claim};
     struct err err = {0};
-    bool clean = false;
     int result;
     log_context_push("route", claim->route);
     daemon_tick(tools->daemon, claim->route);
@@ -226,11 +216,11 @@ bool round_run(struct round_tools *tools, struct store_directory_claim *claim, c
                          : err_set(&err, ERR_PROCESS, ERR_RETRY_LATER,
                                    "the route is not in this host's configuration");
     if (result == 0)
-        result = carry_out(&round, &clean, &err);
+        result = carry_out(&round, &err);
     if (round.lost.scope != ERR_NONE)
         err = round.lost;
     say(&round, result != 0 ? &err : NULL, said, said_size);
-    give_back(&round, clean, result != 0 ? &err : NULL);
+    give_back(&round, result != 0 ? &err : NULL);
     tools->current = NULL;
     mapping_free(round.mapping);
     log_context_pop();

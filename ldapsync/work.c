@@ -160,12 +160,24 @@ static int read_again(struct work *work, const char *why, struct err *err)
     return decide(work, err);
 }
 
+/* An ADD whose answer nobody hears may be carried out all the same. */
+static int note_adding(struct work *work, struct err *err)
+{
+    char dn[STORE_DN_BYTES];
+    if (entry_dn_normalise(work->change.dn, dn, sizeof(dn)) != 0)
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its DN on the target would be too long");
+    return store_entry_adding(work->round->tools->store, &work->round->claim->lease, work->entry.entry_id, dn,
+                              err);
+}
+
 static int send_change(struct work *work, struct err *err)
 {
     LDAP *handle = connection_handle(work->round->target);
     const struct change *change = &work->change;
     int code;
     move_to(work, WORK_WRITE);
+    if (change->add && note_adding(work, err) != 0)
+        return -1;
     if (change->add)
         code = ldap_add_ext(handle, change->dn, change->mods, NULL, NULL, &work->write_id);
     else if (change->new_rdn && !work->renamed)
@@ -219,7 +231,7 @@ static int after_reading(struct work *work, struct err *err)
     char lacks[400] = "", reason[512];
     struct err why = {0};
     if (!work->production.found) {
-        work->unsettled = true;
+        /* Gone, or under another DN: listing the names tells. It stays to be done, in its row. */
         return store_directory_want_list(work->round->tools->store, &work->round->claim->lease, err) != 0
                    ? -1
                    : work_result(work, STORE_ENTRY_UNPROVEN, NULL, false, err);

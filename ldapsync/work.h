@@ -52,7 +52,6 @@ struct work {
     bool replace_whole; /* single values can't be deleted there */
     bool renamed;       /* the modrdn of this change is done */
     bool wrote;
-    bool unsettled; /* it is still to be done: no mark may be stored that covers it */
     struct store_entry_attribute known[WORK_KNOWN_MAX]; /* altered or refused by the target, still so */
     size_t known_count;
     struct

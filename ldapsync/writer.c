@@ -19,7 +19,7 @@ struct writer {
     struct store_entry batch[BATCH];
     int batched, next;
     uint64_t after;
-    bool exhausted, unclean;
+    bool exhausted;
     int64_t quiet_ms; /* nothing came for so long */
 };
 
@@ -36,7 +36,6 @@ static int refill(struct writer *writer, struct err *err)
 static void end_work(struct writer *writer, size_t slot)
 {
     struct work *work = writer->works[slot];
-    writer->unclean = writer->unclean || work->unsettled;
     work_fini(work);
     free(work);
     writer->works[slot] = NULL;
@@ -142,13 +141,12 @@ static int run(struct writer *writer, struct err *err)
     }
 }
 
-int writer_run(struct round *round, enum store_kind kind, bool *clean_out, struct err *err)
+int writer_run(struct round *round, enum store_kind kind, struct err *err)
 {
     struct writer *writer = mem_new(sizeof(*writer));
     writer->round = round;
     writer->kind = kind;
     int result = run(writer, err);
-    *clean_out = result == 0 && !writer->unclean;
     for (size_t slot = 0; slot < AT_ONCE; slot++)
         if (writer->works[slot])
             end_work(writer, slot);

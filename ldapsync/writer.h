@@ -6,8 +6,8 @@
 
 #include "ldapsync/round.h"
 
-/* All that are to be done of this kind. *clean_out: every one came to an end (also a refusal), so that a mark that covers them
- * may be stored. -1: the round must stop. */
-int writer_run(struct round *round, enum store_kind kind, bool *clean_out, struct err *err);
+/* All that are to be done of this kind: each comes to an end, be it a refusal, so that a mark that covers them may be stored
+ * after it. -1: the round must stop. */
+int writer_run(struct round *round, enum store_kind kind, struct err *err);
 
 #endif

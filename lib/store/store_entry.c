@@ -193,6 +193,27 @@ int store_entry_settled(struct store *store, const struct store_directory_lease 
     return store_directory_tx(store, lease, settle_body, &settling, err);
 }
 
+struct intending {
+    uint64_t entry_id;
+    const char *target_dn;
+};
+
+static int adding_body(struct store *store, void *context, struct err *err)
+{
+    const struct intending *intending = context;
+    return STORE_EXEC(store, err, "UPDATE entry SET target_dn = ?, state = 'unproven' WHERE entry_id = ?",
+                      bind_text(intending->target_dn), bind_u64(intending->entry_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_entry_adding(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
+                       const char *target_dn, struct err *err)
+{
+    struct intending intending = {entry_id, target_dn};
+    return store_directory_tx(store, lease, adding_body, &intending, err);
+}
+
 struct moving {
     const struct store_directory_lease *lease;
     const struct store_entry_moved *moved;

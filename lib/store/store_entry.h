@@ -38,6 +38,9 @@ int store_entry_todo(struct store *store, const struct store_directory_lease *le
                      struct err *err);
 /* One by its number in the table; ERR_MESSAGE if it is not there. */
 int store_entry_find(struct store *store, uint64_t entry_id, struct store_entry *entry_out, struct err *err);
+/* Before an entry is added to the target: should nobody hear the answer, it is known to be ours. */
+int store_entry_adding(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
+                       const char *target_dn, struct err *err);
 /* The target's entry was given another number, and with it perhaps another DN: target_dn and its row in `listed` follow. */
 struct store_entry_moved {
     uint64_t entry_id;

@@ -11,11 +11,14 @@
     "e.kind = "                                                                                              \
     "'subscriber' AND e.number = b.number AND e.gone_at IS NULL AND NOT e.removed"
 
+/* Not while it is only being added. */
+#define ON_TARGET "e.target_dn <> '' AND e.state NOT IN ('unproven', 'missing')"
+
 static int take_owners(struct store *store, uint32_t route_id, struct err *err)
 {
     return STORE_EXEC(store, err,
                       "UPDATE " MIRROR_OF_ENTRY
-                      " SET m.owner = e.identity WHERE m.route_id = ? AND m.owner = '' AND e.target_dn <> ''",
+                      " SET m.owner = e.identity WHERE m.route_id = ? AND m.owner = '' AND " ON_TARGET,
                       bind_u64(route_id)) < 0
                ? -1
                : 0;
@@ -70,15 +73,14 @@ static int release_body(struct store *store, void *context, struct err *err)
             store, err,
             "UPDATE mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id LEFT JOIN entry e ON e.route_id = "
             "m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND e.gone_at IS NULL AND NOT "
-            "e.removed SET "
-            "m.waits_for_owner = 0, m.due_at = LEAST(m.due_at, UTC_TIMESTAMP(6)) WHERE m.route_id = ? AND "
-            "m.waits_for_owner AND (e.entry_id IS NULL OR (e.target_dn <> '' AND m.owner IN ('', "
-            "e.identity)))",
+            "e.removed SET m.waits_for_owner = 0, m.due_at = LEAST(m.due_at, UTC_TIMESTAMP(6)) WHERE "
+            "m.route_id = ? AND m.waits_for_owner AND (e.entry_id IS NULL OR (" ON_TARGET
+            " AND m.owner IN ('', e.identity)))",
             bind_u64(lease->route_id)) < 0)
         return -1;
     return STORE_EXEC(store, err,
                       "UPDATE " MIRROR_OF_ENTRY " SET m.waits_for_owner = 1 WHERE m.route_id = ? AND NOT "
-                      "m.waits_for_owner AND e.target_dn = ''",
+                                                "m.waits_for_owner AND e.target_dn = ''",
                       bind_u64(lease->route_id)) < 0
                ? -1
                : 0;

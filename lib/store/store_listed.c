@@ -144,13 +144,29 @@ static int note_back(struct store *store, const struct concluding *concluding, s
                : 0;
 }
 
+#define ON_TARGET                                                                                            \
+    "listed t ON t.route_id = e.route_id AND t.side = 'target' AND t.kind = e.kind AND t.dn = e.target_dn"
+
+static int forget_vanished(struct store *store, const struct concluding *concluding, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE entry e LEFT JOIN " ON_TARGET
+                      " SET e.target_dn = '', e.todo = e.gone_at IS NULL, e.settled_target = NULL WHERE "
+                      "e.route_id = ? AND "
+                      "e.kind = ? AND e.target_dn <> '' AND t.dn IS NULL",
+                      bind_u64(concluding->lease->route_id),
+                      bind_text(store_directory_tx_kind(concluding->listing->kind))) < 0
+               ? -1
+               : 0;
+}
+
 static int whole_body(struct store *store, void *context, struct err *err)
 {
     const struct concluding *concluding = context;
     if (drop_unseen(store, concluding, err) != 0)
         return -1;
     if (concluding->listing->side == STORE_LISTED_TARGET)
-        return 0;
+        return forget_vanished(store, concluding, err);
     return note_gone(store, concluding, err) != 0 || note_back(store, concluding, err) != 0 ? -1 : 0;
 }
 
@@ -245,22 +261,6 @@ static int refresh_entries(struct store *store, void *context, struct err *err)
                : 0;
 }
 
-#define ON_TARGET                                                                                            \
-    "listed t ON t.route_id = e.route_id AND t.side = 'target' AND t.kind = e.kind AND t.dn = e.target_dn"
-
-static int forget_vanished(struct store *store, void *context, struct err *err)
-{
-    const struct pairing *pairing = context;
-    return STORE_EXEC(store, err,
-                      "UPDATE entry e LEFT JOIN " ON_TARGET
-                      " SET e.target_dn = '', e.todo = e.gone_at IS NULL, e.settled_target = NULL WHERE "
-                      "e.route_id = ? AND "
-                      "e.kind = ? AND e.target_dn <> '' AND t.dn IS NULL",
-                      bind_u64(pairing->route_id), bind_text(pairing->kind)) < 0
-               ? -1
-               : 0;
-}
-
 /* What was there before us, with the same number, is taken over; but not what is another's already. */
 static int adopt(struct store *store, void *context, struct err *err)
 {
@@ -327,8 +327,8 @@ static int want_rest(struct store *store, void *context, struct err *err)
 int store_listed_pair(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
                       uint64_t since_listing, struct err *err)
 {
-    static store_tx_body *const steps[] = {note_twice, make_entries, refresh_entries, forget_vanished,
-                                           adopt,      prove_equal,  prove_settled,   want_rest};
+    static store_tx_body *const steps[] = {note_twice,  make_entries,  refresh_entries, adopt,
+                                           prove_equal, prove_settled, want_rest};
     struct pairing pairing = {lease->route_id, store_directory_tx_kind(kind), since_listing};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         if (store_directory_tx(store, lease, steps[i], &pairing, err) != 0)
