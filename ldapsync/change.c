@@ -101,7 +101,8 @@ static void replace(struct change *change, const char *name, const struct attrib
 static bool compares(const struct change_request *request, const char *name)
 {
     const struct schema_view *schema = mapping_target_schema(request->mapping);
-    return !request->replace_whole && (schema_view_is_empty(schema) || schema_view_compares(schema, name));
+    return !request->replace_whole &&
+           (!schema_view_knows(schema, name) || schema_view_compares(schema, name));
 }
 
 /* delete before add: a single-valued attribute never has two. */

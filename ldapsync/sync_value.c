@@ -21,9 +21,15 @@ int sync_value_print_request(const struct berval *cookie, struct berval *value_o
     return result;
 }
 
+/* NULL: none. liblber crashes over one without a byte. */
+static BerElement *read_value(const struct berval *value)
+{
+    return value->bv_val && value->bv_len > 0 ? ber_init((struct berval *)(uintptr_t)value) : NULL;
+}
+
 int sync_value_parse_state(const struct berval *value, struct sync_value_state *state_out)
 {
-    BerElement *ber = ber_init((struct berval *)(uintptr_t)value);
+    BerElement *ber = read_value(value);
     struct berval uuid;
     ber_int_t state = -1;
     int result = -1;
@@ -85,7 +91,7 @@ static int parse_id_set(BerElement *ber, struct sync_value_info *info)
 
 int sync_value_parse_info(const struct berval *value, struct sync_value_info *info_out)
 {
-    BerElement *ber = ber_init((struct berval *)(uintptr_t)value);
+    BerElement *ber = read_value(value);
     ber_len_t len;
     int result = -1;
     if (!ber)
@@ -112,7 +118,7 @@ int sync_value_parse_info(const struct berval *value, struct sync_value_info *in
 
 int sync_value_parse_done(const struct berval *value, struct sync_value_done *done_out)
 {
-    BerElement *ber = ber_init((struct berval *)(uintptr_t)value);
+    BerElement *ber = read_value(value);
     ber_int_t deletes = 0;
     int result = -1;
     if (!ber)

@@ -80,7 +80,7 @@ static int release_body(struct store *store, void *context, struct err *err)
         return -1;
     return STORE_EXEC(store, err,
                       "UPDATE " MIRROR_OF_ENTRY " SET m.waits_for_owner = 1 WHERE m.route_id = ? AND NOT "
-                                                "m.waits_for_owner AND e.target_dn = ''",
+                      "m.waits_for_owner AND e.target_dn = ''",
                       bind_u64(lease->route_id)) < 0
                ? -1
                : 0;
