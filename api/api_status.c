@@ -113,9 +113,10 @@ static cJSON *workers_json(struct store *store, const struct config *config, str
         uint32_t wanted;
     } programs[] = {{"scanner", config->workers.scanner},
                     {"copier", config->workers.copier},
-                    {"ldapsync", config_has_directory(config) ? config->workers.ldapsync : 0}};
+                    {"ldapsync", config->workers.ldapsync}};
+    size_t count = sizeof programs / sizeof *programs - !config_has_directory(config);
     cJSON *workers = cJSON_CreateObject();
-    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint32_t alive = 0;
         if (store_worker_count(store, programs[i].program, &alive, err) < 0) {
             cJSON_Delete(workers);
