@@ -198,6 +198,34 @@ def test_a_missing_right_and_a_wrong_password_write_nothing():
         world.await_equal(40)
 
 
+def test_two_with_one_number_and_a_production_that_hangs_or_dies():
+    """Each is said; nothing is removed and nobody else waits."""
+    with World(unique=False, ldap_production={"answer_seconds": 2, "connect_seconds": 2}) as world:
+        world.await_equal()
+        dn, attributes = subscribers.subscriber(world.production.suffix, 1001, seed=77)
+        connection = world.production.admin()
+        connection.add_s(dn, list(attributes.items()))
+        wait_for(lambda: "1001" in [row[0] for row in world.product.sql("SELECT number FROM directory_trouble")], 20,
+                 "the trouble of 1001")
+        world.change(1002, {"sn": [b"Elsewhere"]})
+        wait_for(lambda: b"Elsewhere" in world.target.search(world.target.people_dn, "(standinMailbox=1002)", "sn"), 20, "1002")
+        connection.delete_s(dn)
+        connection.unbind_s()
+        world.await_equal()
+        removals = len([o for o in world.target.writes() if o.kind == "DEL"])
+        world.production.pause()
+        wait_for(lambda: "said nothing for 2 s" in world.product.log(), 30, "that it hangs")
+        world.production.resume()
+        world.change(1003, {"sn": [b"Again"]})
+        world.await_equal(40)
+        world.production.kill()
+        wait_for(lambda: "check ldap.host and ldap.port" in world.product.log(), 30, "that it is away")
+        world.production.start()
+        world.change(1004, {"sn": [b"Back"]})
+        world.await_equal(60)
+        assert len([o for o in world.target.writes() if o.kind == "DEL"]) == removals
+
+
 class Chance:
     """Adds, changes, renumberings, swaps and removals on production, by chance but the same for the same seed."""
 
