@@ -81,6 +81,10 @@ static const char *advice(const struct connection_error_attempt *attempt)
         return "; ldap.ca_file must hold the CA that signed the directory's certificate";
     if (strcasestr(words, "version") || strcasestr(words, "handshake"))
         return "; the directory may speak only an older TLS: see ldap.tls_min_version";
+    if (attempt->code == LDAP_CONNECT_ERROR && attempt->ldap->tls != CONFIG_TLS_NEVER)
+        return "; TLS failed: ldap.ca_file must hold the CA that signed the directory's certificate, which "
+               "must be made "
+               "out to ldap.host, and both must speak ldap.tls_min_version";
     if (attempt->code == LDAP_PROTOCOL_ERROR || attempt->code == LDAP_UNAVAILABLE)
         return "; it may not offer StartTLS: see ldap.tls";
     return "; check ldap.host and ldap.port, the way there, and that LDAP access is allowed on the store";
@@ -88,7 +92,8 @@ static const char *advice(const struct connection_error_attempt *attempt)
 
 int connection_error_connect(const struct connection_error_attempt *attempt, struct err *err)
 {
-    const char *words = attempt->words && *attempt->words ? attempt->words : NULL;
+    bool says_more = attempt->words && *attempt->words && !strstr(attempt->words, "unknown error code");
+    const char *words = says_more ? attempt->words : NULL;
     return err_set(err, ERR_SITE, ERR_RETRY_LATER, "connect to %s port %u: %s%s%.300s%s%s",
                    attempt->ldap->host, attempt->ldap->port, ldap_err2string(attempt->code),
                    words ? " (" : "", words ? words : "", words ? ")" : "", advice(attempt));

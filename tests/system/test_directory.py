@@ -24,8 +24,9 @@ DIRECTORY = {"poll_seconds": 0.3, "list_minutes": 0.02, "delay_seconds": 1, "ove
 class World:
     """Two mail stores that nobody uses, a directory at each, and the product between them."""
 
-    def __init__(self, directory=None, target=None, ldap_production=None, **production):
-        self.mail = [Dovecot(), Dovecot()]
+    def __init__(self, directory=None, target=None, ldap_production=None, users_password=None, **production):
+        self.mail = [Dovecot(), Dovecot(users_password=users_password)]
+        self.users_password = users_password
         self.production = Slapd(**{"read_only": True, **production})
         self.target = Slapd(suffix="o=backup", **(target or {}))
         self.directory = {**DIRECTORY, **(directory or {})}
@@ -38,9 +39,13 @@ class World:
         self.production.load(subscribers.make(self.production.suffix, NUMBERS, classes=CLASSES))
         sites = [{**site(name, mail), "ldap": directory.section(**changes)} for name, mail, directory, changes in zip(
             ("production", "dr"), self.mail, (self.production, self.target), (self.ldap_production, {}))]
+        secrets = {f"{name}.secret": self.mail[0].password for name in ("production", "dr")}
+        if self.users_password:
+            sites[0]["test_passwords"] = [{"mailbox": str(number), "password_file": f"{number}.secret"} for number in (1001, 1002)]
+            secrets |= {"1001.secret": self.users_password, "1002.secret": "Wrong4711"}
         config = {"sites": sites, "workers": {"scanner": 1, "copier": 1, "api": 1},
                   "routes": [{"name": "dr", "from": "production", "to": "dr", "directory": self.directory}]}
-        self.product = Product(config, secrets={f"{name}.secret": self.mail[0].password for name in ("production", "dr")})
+        self.product = Product(config, secrets=secrets)
         self.product.start()
         return self
 
@@ -224,6 +229,25 @@ def test_two_with_one_number_and_a_production_that_hangs_or_dies():
         world.change(1004, {"sn": [b"Back"]})
         world.await_equal(60)
         assert len([o for o in world.target.writes() if o.kind == "DEL"]) == removals
+
+
+def test_starttls_and_a_certificate_that_nobody_signed():
+    with World(target={"tls": True}, tls=True) as world:
+        world.await_equal()
+    with World(tls=True, ldap_production={"ca_file": "/etc/ssl/certs/ca-certificates.crt"}) as world:
+        wait_for(lambda: "ldap.ca_file must hold the CA" in world.product.log(), 8, lambda: f"not trusted: {world.product.log_tail(4)}")
+        assert world.target.writes_from(world.target.trusted_dn) == []
+
+
+def test_passwords_are_proven_at_the_targets_door():
+    """The target's IMAP lets users in with one password: right for 1001, wrong for 1002. Each is tried once."""
+    with World(users_password="Users4711") as world:
+        wait_for(lambda: world.product.sql("SELECT COUNT(*) FROM entry WHERE password_proven_at IS NOT NULL") == [["2"]], 40,
+                 lambda: f"both tried: {world.product.log_tail(30)}")
+        said = dict(world.product.sql("SELECT number, password_error FROM entry WHERE password_proven_at IS NOT NULL"))
+        assert said["1001"] == "" and said["1002"] != ""
+        assert "copied password works on the target" in world.product.log()
+        assert "Users4711" not in world.product.log() and "Wrong4711" not in world.product.log()
 
 
 class Chance:
