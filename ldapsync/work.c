@@ -303,22 +303,20 @@ static void note_refused(struct work *work, const char *name, const char *words)
 
 static int leave_out_one(struct work *work, const struct err *why, const char *words, struct err *err)
 {
-    const char *name = work->suspect.searching ? NULL : named_attribute(&work->change, words);
-    char text[129];
-    if (work->suspect.searching)
+    char text[129] = "";
+    if (work->suspect.searching) {
         work->known_count--; /* it was not that one */
-    else
-        str_into(work->suspect.words, sizeof(work->suspect.words), why->text);
-    make_change(work);
-    if (name && !is_needed(work, name)) {
-        str_into(text, sizeof(text), name);
     } else {
-        work->suspect.searching = true;
-        name = next_suspect(work);
-        if (!name)
-            return work_result(work, bad_state(work), work->suspect.words, true, err);
-        str_into(text, sizeof(text), name);
+        str_into(text, sizeof(text), named_attribute(&work->change, words));
+        str_into(work->suspect.words, sizeof(work->suspect.words), why->text);
     }
+    make_change(work);
+    if (!text[0] || is_needed(work, text)) {
+        work->suspect.searching = true;
+        str_into(text, sizeof(text), next_suspect(work));
+    }
+    if (!text[0])
+        return work_result(work, bad_state(work), work->suspect.words, true, err);
     note_refused(work, text, work->suspect.words);
     make_change(work);
     return change_is_empty(&work->change) ? work_result_settled(work, err) : send_change(work, err);

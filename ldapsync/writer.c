@@ -26,8 +26,9 @@ struct writer {
 static int refill(struct writer *writer, struct err *err)
 {
     struct round *round = writer->round;
+    bool all = round->dry || round->claim->wanted; /* a person who asks waits for no delay */
     writer->next = 0;
-    writer->batched = store_entry_todo(round->tools->store, &round->claim->lease, writer->kind, round->dry,
+    writer->batched = store_entry_todo(round->tools->store, &round->claim->lease, writer->kind, all,
                                        writer->after, writer->batch, BATCH, err);
     writer->exhausted = writer->batched == 0;
     return writer->batched < 0 ? -1 : 0;

@@ -31,7 +31,7 @@ struct store_entry {
 
 /* ---- work ---- */
 /* Entries to be settled: todo (or next_try_at come), on production, behind `after_entry_id`, in order. At most `max`; returns
- * how many, or -1. Those that wait for a handover that is under way are left out. `all_unequal` (dry runs): also those whose
+ * how many, or -1. Those that wait for a handover that is under way are left out. `all_unequal` (asked for, dry runs): also those whose
  * difference is settled. */
 int store_entry_todo(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
                      bool all_unequal, uint64_t after_entry_id, struct store_entry *entries_out, uint32_t max,

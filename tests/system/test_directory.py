@@ -184,8 +184,7 @@ def test_what_the_target_refuses_is_that_subscribers_own():
         world.product.config["routes"][0]["directory"]["write_without_refused"] = True
         world.product.write_config()
         world.product.reload()
-        world.product.sql("UPDATE entry SET todo = 1 WHERE number = '1001'")
-        wait_for(lambda: b"1001" in world.target.search(world.target.people_dn, "(standinMailbox=1001)", "standinMailbox"), 20,
+        wait_for(lambda: world.product.ctl("directory", "sync", "--wait").exit == 1 and b"1001" in world.target.search(world.target.people_dn, "(standinMailbox=1001)", "standinMailbox"), 20,
                  "1001 without its time zone")
         wait_for(lambda: ["1001", "differs"] in [row[:2] for row in world.states()], 20, "1001 counts as not equal")
 
