@@ -70,19 +70,28 @@ cJSON *api_directory_summary(struct store *store, struct err *err)
     return NULL;
 }
 
-void api_directory_list(struct api *api, struct api_request *request, struct api_answer *answer)
+static void answer_summary(struct api *api, struct store *store, unsigned status, struct api_answer *answer)
 {
     struct err err = {0};
-    struct store *store = api_store(api, &err);
-    cJSON *routes = store ? api_directory_summary(store, &err) : NULL;
-    (void)request;
+    cJSON *routes = api_directory_summary(store, &err);
     if (!routes) {
         api_problem_from(api, answer, &err, 500);
         return;
     }
     cJSON *document = cJSON_CreateObject();
     cJSON_AddItemToObject(document, "routes", routes);
-    api_answer_json(answer, 200, document);
+    api_answer_json(answer, status, document);
+}
+
+void api_directory_list(struct api *api, struct api_request *request, struct api_answer *answer)
+{
+    struct err err = {0};
+    struct store *store = api_store(api, &err);
+    (void)request;
+    if (store)
+        answer_summary(api, store, 200, answer);
+    else
+        api_problem_from(api, answer, &err, 500);
 }
 
 /* ---- lists ---- */
@@ -134,6 +143,12 @@ static int read_filter(const struct api_request *request, struct store_entry_fil
                                           .state = api_query(request, "state")};
     if (kind && !str_equal(kind, "cos") && !str_equal(kind, "subscriber"))
         return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "kind must be subscriber or cos");
+    if (filter->state && !str_equal(filter->state, "not-equal") && !store_entry_state_is(filter->state))
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
+                       "state must be not-equal, unproven, equal, differs, missing, waiting, gone or held");
+    if (filter->number && !str_is_mailbox_number(filter->number))
+        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "'%.80s' is no mailbox or COS number",
+                       filter->number);
     if (kind)
         filter->kind = str_equal(kind, "cos") ? STORE_COS : STORE_SUBSCRIBER;
     return api_page_limit(request, &filter->limit, err) < 0
@@ -270,18 +285,12 @@ static void carry_out(struct api *api, const struct api_request *request,
     int routes = -1;
     if (store && store_audit(store, request->who, what, "", &err) == 0)
         routes = store_directory_want(store, ask, &err);
-    cJSON *summary = routes > 0 ? api_directory_summary(store, &err) : NULL;
-    if (routes == 0) {
-        api_problem(answer, 404, "there is no such route with a directory; mirrorctl status shows them");
-        return;
-    }
-    if (!summary) {
+    if (routes < 0)
         api_problem_from(api, answer, &err, 500);
-        return;
-    }
-    cJSON *document = cJSON_CreateObject();
-    cJSON_AddItemToObject(document, "routes", summary);
-    api_answer_json(answer, 202, document);
+    else if (routes == 0)
+        api_problem(answer, 404, "there is no such route with a directory; mirrorctl status shows them");
+    else
+        answer_summary(api, store, 202, answer);
 }
 
 void api_directory_sync(struct api *api, struct api_request *request, struct api_answer *answer)

@@ -35,7 +35,7 @@ enum { CTL_MAX_ROUTES = 64, CTL_ERROR_BYTES = 512 };
     X(UP_TO, "--up-to", "PLAN", "with --route: all that were held up to this one, the last that you saw")    \
     X(REASON, "--reason", "TEXT", "why, for the record")                                                     \
     X(FULL, "--full", NULL, "compare both sides whole, not only what changed")                               \
-    X(DRY_RUN, "--dry-run", NULL, "write nothing; directory diff shows what would be done")                  \
+    X(DRY_RUN, "--dry-run", NULL, "write nothing, and show what would be done, as directory diff does")      \
     X(LDIF, "--ldif", NULL, "as LDIF, without secrets")
 
 enum ctl_option {

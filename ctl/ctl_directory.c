@@ -227,7 +227,9 @@ static cJSON *await(struct ctl *ctl, const struct ctl_args *args, const cJSON *a
 enum ctl_exit ctl_directory_sync(struct ctl *ctl, const struct ctl_args *args)
 {
     enum ctl_exit exit = CTL_WELL;
-    cJSON *asked = ask_for(ctl, args, ctl_args_has(args, CTL_OPT_DRY_RUN), &exit);
+    if (ctl_args_has(args, CTL_OPT_DRY_RUN))
+        return ctl_directory_diff(ctl, args);
+    cJSON *asked = ask_for(ctl, args, false, &exit);
     bool wait = ctl_args_has(args, CTL_OPT_WAIT);
     cJSON *now = asked && wait ? await(ctl, args, asked, &exit) : NULL;
     const cJSON *routes = cJSON_GetObjectItemCaseSensitive(now ? now : asked, "routes");

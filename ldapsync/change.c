@@ -278,17 +278,6 @@ bool change_is_empty(const struct change *change)
     return !change->add && !change->new_rdn && change->mod_count == 0;
 }
 
-bool change_leave_out(struct change *change, const char *name)
-{
-    bool was_in = false;
-    for (size_t i = change->mod_count; i-- > 0;)
-        if (entry_name_compare(change->mods[i]->mod_type, name) == 0) {
-            drop_mod(change, i);
-            was_in = true;
-        }
-    return was_in;
-}
-
 /* ---- for people ---- */
 
 void change_names(const struct mapping *mapping, const struct entry *wanted, const struct entry *target,

@@ -34,8 +34,6 @@ void change_make(const struct change_request *request, struct change *change_out
 void change_number_in_dn(struct entry *entry, const char *type, const char *number);
 void change_fini(struct change *change);
 bool change_is_empty(const struct change *change);
-/* Without the attribute (all options exactly as named); for an attribute that was refused. true if it was in. */
-bool change_leave_out(struct change *change, const char *name);
 
 /* Names that differ, separated by blanks, cut at a name's end ("... and 3 more"). Also where nothing is to be done since
  * they are left out. */

@@ -27,7 +27,6 @@ struct connection {
     LDAP *handle; /* NULL: not open */
     struct schema_view *schema;
     char **controls; /* supportedControl */
-    char words[256];
 };
 
 struct connection *connection_new(const struct connection_params *params)
@@ -92,11 +91,6 @@ bool connection_offers_control(const struct connection *connection, const char *
         if (strcmp(connection->controls[i], oid) == 0)
             return true;
     return false;
-}
-
-const char *connection_words(const struct connection *connection)
-{
-    return connection->words;
 }
 
 int connection_secret(const struct connection *connection, struct secret **secret_out, uint64_t *version_out,
@@ -187,17 +181,28 @@ int connection_any(struct connection *connection, int wait_ms, LDAPMessage **mes
     return type < 0 ? fail_now(connection, "connection lost", err) : 0;
 }
 
-int connection_result(struct connection *connection, LDAPMessage *message, int *code_out, char words[512],
-                      struct err *err)
+int connection_result(struct connection *connection, LDAPMessage *message, int *code_out,
+                      char words[CONNECTION_WORDS_BYTES], struct err *err)
 {
     char *text = NULL;
     words[0] = '\0';
     if (ldap_parse_result(connection->handle, message, code_out, NULL, &text, NULL, NULL, 0) != LDAP_SUCCESS)
         return fail_now(connection, "an answer that cannot be read", err);
-    str_into(words, 512, text);
+    str_into(words, CONNECTION_WORDS_BYTES, text);
     str_make_plain(words);
     ldap_memfree(text);
     return 0;
+}
+
+int connection_finish(struct connection *connection, int message_id, int *code_out,
+                      char words[CONNECTION_WORDS_BYTES], struct err *err)
+{
+    LDAPMessage *message = NULL;
+    if (connection_wait(connection, message_id, &message, err) != 0)
+        return -1;
+    int result = connection_result(connection, message, code_out, words, err);
+    ldap_msgfree(message);
+    return result;
 }
 
 /* ---- opening ---- */
@@ -298,17 +303,12 @@ static int bind_simple(struct connection *connection, const struct secret *secre
 {
     const char *text = secret_reveal(secret);
     struct berval password = {.bv_len = strlen(text), .bv_val = (char *)(uintptr_t)text};
-    LDAPMessage *message = NULL;
     int id;
     int code = ldap_sasl_bind(connection->handle, site_ldap(connection)->bind_dn, LDAP_SASL_SIMPLE, &password,
                               NULL, NULL, &id);
     if (code != LDAP_SUCCESS)
         return fail_now(connection, "bind", err);
-    if (connection_wait(connection, id, &message, err) != 0)
-        return -1;
-    int result = connection_result(connection, message, code_out, words, err);
-    ldap_msgfree(message);
-    return result;
+    return connection_finish(connection, id, code_out, words, err);
 }
 
 static enum connection_bound bind_now(struct connection *connection, const struct secret *secret,
@@ -369,23 +369,12 @@ static void take_controls(struct connection *connection, struct berval **values)
         connection->controls[i] = str_copy_n(values[i]->bv_val, values[i]->bv_len);
 }
 
-static void take_words(struct connection *connection, struct berval **values)
+static void read_types(struct connection *connection, const char *dn, struct err *err)
 {
-    if (!values || !values[0])
-        return;
-    size_t len = strlen(connection->words);
-    snprintf(connection->words + len, sizeof(connection->words) - len, "%s%.*s", len ? " " : "",
-             (int)(values[0]->bv_len > 120 ? 120 : values[0]->bv_len), values[0]->bv_val);
-    str_make_plain(connection->words);
-}
-
-static void read_definitions(struct connection *connection, const char *dn, const char *attribute,
-                             void (*add)(struct schema_view *, const char *), struct err *err)
-{
-    struct berval **values = read_values(connection, dn, "(objectClass=subschema)", attribute, err);
+    struct berval **values = read_values(connection, dn, "(objectClass=subschema)", "attributeTypes", err);
     for (size_t i = 0; values && values[i]; i++) {
         char *text = str_copy_n(values[i]->bv_val, values[i]->bv_len);
-        add(connection->schema, text);
+        schema_view_add_type(connection->schema, text);
         free(text);
     }
     ldap_value_free_len(values);
@@ -396,22 +385,13 @@ static int read_server(struct connection *connection, struct err *err)
     struct berval **values = read_values(connection, "", "(objectClass=*)", "supportedControl", err);
     take_controls(connection, values);
     ldap_value_free_len(values);
-    connection->words[0] = '\0';
-    for (const char *const *name = (const char *const[]){"vendorName", "vendorVersion", NULL};
-         connection->handle && *name; name++) {
-        values = read_values(connection, "", "(objectClass=*)", *name, err);
-        take_words(connection, values);
-        ldap_value_free_len(values);
-    }
     connection->schema = schema_view_new();
     if (!connection->handle)
         return -1;
     values = read_values(connection, "", "(objectClass=*)", "subschemaSubentry", err);
     if (values && values[0] && connection->handle) {
         char *dn = str_copy_n(values[0]->bv_val, values[0]->bv_len);
-        read_definitions(connection, dn, "attributeTypes", schema_view_add_type, err);
-        if (connection->handle)
-            read_definitions(connection, dn, "objectClasses", schema_view_add_class, err);
+        read_types(connection, dn, err);
         free(dn);
     }
     ldap_value_free_len(values);

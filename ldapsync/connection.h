@@ -42,7 +42,6 @@ int connection_fd(const struct connection *connection); /* for poll; -1 */
 const struct schema_view *connection_schema(
     const struct connection *connection); /* may be empty, never NULL while open */
 bool connection_offers_control(const struct connection *connection, const char *oid);
-const char *connection_words(const struct connection *connection); /* vendor and version, for people */
 
 uint32_t connection_answer_seconds(const struct connection *connection);
 /* For loops that wait by themselves: false and an error when it is time to stop. */
@@ -62,7 +61,11 @@ int connection_any(struct connection *connection, int wait_ms, LDAPMessage **mes
 int connection_fail(const struct connection *connection, int result_code, const char *server_words,
                     struct err *err);
 /* The result of a message that ends an operation. *code_out also where it is no success; -1 if it could not be parsed. */
-int connection_result(struct connection *connection, LDAPMessage *message, int *code_out, char words[512],
-                      struct err *err);
+enum { CONNECTION_WORDS_BYTES = 512 };
+int connection_result(struct connection *connection, LDAPMessage *message, int *code_out,
+                      char words[CONNECTION_WORDS_BYTES], struct err *err);
+/* The same, of an operation that was just sent and has one answer: waits for it. */
+int connection_finish(struct connection *connection, int message_id, int *code_out,
+                      char words[CONNECTION_WORDS_BYTES], struct err *err);
 
 #endif

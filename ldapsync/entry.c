@@ -300,8 +300,3 @@ bool entry_dn_move(const char *dn, const char *from_base, const char *to_base, c
     ldap_dnfree(base);
     return is_below;
 }
-
-bool entry_dn_is_below(const char *dn, const char *base)
-{
-    return entry_dn_move(dn, base, base, NULL, 0);
-}

@@ -137,9 +137,9 @@ int intake_entry(void *context, const struct entry *entry, struct err *err)
     intake->entries++;
     refresh_note_time(entry, &intake->newest);
     bool named = intake_name(intake->round, &intake->listing, entry, listed, &why) == 0;
-    if (named && !intake->names_only && is_production)
+    if (named && !intake->listing.names_only && is_production)
         digest_production(intake, entry, listed, &why);
-    if (named && !intake->names_only && !is_production)
+    if (named && !intake->listing.names_only && !is_production)
         digest_target(intake, entry, listed);
     if (why.scope > ERR_MESSAGE) {
         *err = why;

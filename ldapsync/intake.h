@@ -9,7 +9,6 @@
 struct intake {
     struct round *round;
     struct store_listing listing;
-    bool names_only;
     struct store_listed batch[STORE_LISTED_BATCH];
     size_t batched;
     uint64_t entries;

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_ENTRIES = 200, WAIT_MS = 500, TRUTH_BYTES = 300 };
+enum { STEP_ENTRIES = 200, WAIT_MS = 500, WHY_BYTES = 300 };
 
 struct listing {
     struct listing_params params;
@@ -31,7 +31,7 @@ struct listing {
     uint64_t before_ranges;     /* those that came before a limit cut in */
     uint64_t announced;         /* the most that a page's control said there are in all */
     int64_t answer_until_boot_ms;
-    char why[TRUTH_BYTES]; /* why it is not whole; "" */
+    char why[WHY_BYTES]; /* why it is not whole; "" */
 };
 
 struct listing *listing_new(const struct listing_params *params)
@@ -57,11 +57,6 @@ void listing_free(struct listing *listing)
 const char *listing_why(const struct listing *listing)
 {
     return listing->why[0] ? listing->why : "it is not at its end";
-}
-
-uint64_t listing_count(const struct listing *listing)
-{
-    return listing->count;
 }
 
 static void doubt(struct listing *listing, const char *why)
@@ -195,6 +190,14 @@ static int after_refusal(struct listing *listing, int code, const char *words, s
     return -1;
 }
 
+static int end_well(struct listing *listing)
+{
+    listing->ended = true;
+    if (listing->announced > listing->count)
+        doubt(listing, "fewer entries came than were announced");
+    return 0;
+}
+
 static int take_end(struct listing *listing, LDAPMessage *message, struct err *err)
 {
     char *words = NULL, **referrals = NULL;
@@ -215,7 +218,7 @@ static int take_end(struct listing *listing, LDAPMessage *message, struct err *e
     else if (listing->cookie.bv_len > 0 || listing->ranges)
         result = go_on(listing, err);
     else
-        result = 0, listing->ended = true;
+        result = end_well(listing);
     ldap_memfree(words);
     ldap_memvfree((void **)referrals);
     ldap_controls_free(controls);
@@ -244,11 +247,11 @@ static int take_message(struct listing *listing, LDAPMessage *message, struct er
  * connection is gone. */
 static int check_ranges(struct listing *listing, struct err *err)
 {
+    const struct listing_probe probe = {.base = listing->params.base, .filter = listing->params.filter};
     unsigned there = 0;
     if (!listing->ranges || listing->count > listing->before_ranges)
         return 0;
-    if (listing_probe(listing->params.connection, listing->params.base, listing->params.filter, &there,
-                      err) != 0)
+    if (listing_probe(listing->params.connection, &probe, &there, err) != 0)
         return -1;
     if (there == 0)
         return 0;
@@ -260,16 +263,9 @@ static int check_ranges(struct listing *listing, struct err *err)
     return 0;
 }
 
-static enum listing_end end_of(struct listing *listing)
+int listing_step(struct listing *listing, bool *ended_out, struct err *err)
 {
-    if (listing->announced > listing->count)
-        doubt(listing, "fewer entries came than were announced");
-    return listing->why[0] ? LISTING_PARTIAL : LISTING_WHOLE;
-}
-
-int listing_step(struct listing *listing, enum listing_end *end_out, struct err *err)
-{
-    *end_out = LISTING_GOES_ON;
+    *ended_out = false;
     if (!listing->message_id && !listing->ended && go_on(listing, err) != 0)
         return -1;
     for (int i = 0; i < STEP_ENTRIES && !listing->ended; i++) {
@@ -287,23 +283,27 @@ int listing_step(struct listing *listing, enum listing_end *end_out, struct err 
     }
     if (listing->ended && !listing->why[0] && check_ranges(listing, err) != 0)
         return -1;
-    if (listing->ended)
-        *end_out = end_of(listing);
+    *ended_out = listing->ended;
     return 0;
+}
+
+bool listing_is_whole(const struct listing *listing)
+{
+    return listing->ended && !listing->why[0];
 }
 
 /* ---- both at once ---- */
 
 static int step_one(struct listing *listing, bool *going_out, bool *moved_out, struct err *err)
 {
-    enum listing_end end = LISTING_GOES_ON;
+    bool ended = false;
     uint64_t before = listing ? listing->count : 0;
     if (!*going_out)
         return 0;
-    if (listing_step(listing, &end, err) != 0)
+    if (listing_step(listing, &ended, err) != 0)
         return -1;
-    *going_out = end == LISTING_GOES_ON;
-    *moved_out = *moved_out || listing->count != before || !*going_out;
+    *going_out = !ended;
+    *moved_out = *moved_out || listing->count != before || ended;
     return 0;
 }
 
@@ -394,33 +394,29 @@ int listing_read(struct connection *connection, const char *dn, const char *filt
     return result;
 }
 
-int listing_probe(struct connection *connection, const char *base, const char *filter, unsigned *count_out,
+/* The value escaped (RFC 4515). The caller frees. */
+static char *filter_of(const struct listing_probe *probe)
+{
+    const char *value = probe->attribute ? probe->value : "";
+    struct berval raw = {.bv_len = strlen(value), .bv_val = (char *)(uintptr_t)value}, escaped = {0};
+    char *text = NULL;
+    if (!probe->attribute)
+        return str_copy(probe->filter);
+    if (ldap_bv2escaped_filter_value(&raw, &escaped) == 0)
+        text =
+            str_format("(&%s(%s=%s))", probe->filter, probe->attribute, escaped.bv_val ? escaped.bv_val : "");
+    ber_memfree(escaped.bv_val);
+    ASSERT(text);
+    return text;
+}
+
+int listing_probe(struct connection *connection, const struct listing_probe *probe, unsigned *count_out,
                   struct err *err)
 {
     struct asked asked = {0};
-    int result = ask(connection, base, LDAP_SCOPE_SUBTREE, filter, &asked, err);
+    char *filter = filter_of(probe);
+    int result = ask(connection, probe->base, LDAP_SCOPE_SUBTREE, filter, &asked, err);
     *count_out = asked.count;
+    free(filter);
     return result;
-}
-
-int listing_find(struct connection *connection, const char *base, const char *filter, struct entry *entry_out,
-                 unsigned *count_out, struct err *err)
-{
-    struct asked asked = {.entry = entry_out};
-    *entry_out = (struct entry){0};
-    int result = ask(connection, base, LDAP_SCOPE_SUBTREE, filter, &asked, err);
-    *count_out = asked.count;
-    if (result != 0)
-        entry_fini(entry_out);
-    return result;
-}
-
-char *listing_filter_equals(const char *filter, const char *attribute, const char *value)
-{
-    struct berval raw = {.bv_len = strlen(value), .bv_val = (char *)(uintptr_t)value}, escaped = {0};
-    char *text = NULL;
-    if (ldap_bv2escaped_filter_value(&raw, &escaped) == 0)
-        text = str_format("(&%s(%s=%s))", filter, attribute, escaped.bv_val ? escaped.bv_val : "");
-    ber_memfree(escaped.bv_val);
-    return text ? text : str_copy("(!(objectClass=*))");
 }

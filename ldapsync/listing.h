@@ -27,15 +27,14 @@ struct listing_params {
     void *context;
 };
 
-enum listing_end { LISTING_GOES_ON, LISTING_WHOLE, LISTING_PARTIAL };
-
 struct listing *listing_new(const struct listing_params *params);
 void listing_free(struct listing *listing); /* abandons what is under way */
-/* Takes what has come (at most some entries), sends the next page or range. -1: connection lost or on_entry failed. PARTIAL:
- * it ended, and why is in listing_why(). */
-int listing_step(struct listing *listing, enum listing_end *end_out, struct err *err);
+/* Takes what has come (at most some entries), sends the next page or range; *ended_out: there is no more. -1: connection lost or
+ * on_entry failed. */
+int listing_step(struct listing *listing, bool *ended_out, struct err *err);
+/* After its end: was that all? If not, listing_why() tells. */
+bool listing_is_whole(const struct listing *listing);
 const char *listing_why(const struct listing *listing);
-uint64_t listing_count(const struct listing *listing); /* entries so far, each once */
 
 /* Both until their end, waiting on both sockets; either may be NULL. -1 as soon as one fails. */
 int listing_run(struct listing *a, struct listing *b, struct err *err);
@@ -43,13 +42,11 @@ int listing_run(struct listing *a, struct listing *b, struct err *err);
 /* One entry by its DN (scope base): 0 and found or not (noSuchObject, or the filter matches not). A referral, an error: -1. */
 int listing_read(struct connection *connection, const char *dn, const char *filter, struct entry *entry_out,
                  bool *found_out, struct err *err);
-/* How many entries below `base` match: 0, 1, or 2 for "several" (stops there). */
-int listing_probe(struct connection *connection, const char *base, const char *filter, unsigned *count_out,
+/* How many entries below `base` match the filter and have this value: 0, 1, or 2 for "several" (stops there). */
+struct listing_probe {
+    const char *base, *filter, *attribute, *value; /* attribute NULL: whatever matches the filter */
+};
+int listing_probe(struct connection *connection, const struct listing_probe *probe, unsigned *count_out,
                   struct err *err);
-/* The same, with the first of them. */
-int listing_find(struct connection *connection, const char *base, const char *filter, struct entry *entry_out,
-                 unsigned *count_out, struct err *err);
-/* "(&<filter>(attribute=value))" with the value escaped (RFC 4515); the caller frees. */
-char *listing_filter_equals(const char *filter, const char *attribute, const char *value);
 
 #endif

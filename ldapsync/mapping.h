@@ -19,7 +19,7 @@ enum { MAPPING_KEY_BYTES = 32 };
 struct mapping_params {
     const struct config_route *route;
     const struct schema_view *production, *target; /* borrowed for the mapping's life */
-    uint8_t key[MAPPING_KEY_BYTES];                /* of the digests (I8); see listing_key.h */
+    uint8_t key[MAPPING_KEY_BYTES];                /* of the digests (I8); see digest_key.h */
 };
 struct mapping;
 struct mapping *mapping_new(const struct mapping_params *params);

@@ -16,101 +16,103 @@
 
 enum { PARKING_TRIES = 40 };
 
-static const char *number_attribute(const struct round *round, enum store_kind kind)
+static const char *number_attribute(const struct round *round)
 {
-    return round_number_attribute(round, STORE_LISTED_TARGET, kind);
+    return round_number_attribute(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER);
+}
+
+static int is_free(struct round *round, const char *number, bool *free_out, struct err *err)
+{
+    const struct listing_probe probe = {.base = round_base(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
+                                        .filter = round_filter(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
+                                        .attribute = number_attribute(round),
+                                        .value = number};
+    bool used = true;
+    unsigned there = 0;
+    if (store_listed_number_is_used(round->tools->store, round->claim->lease.route_id, STORE_SUBSCRIBER,
+                                    number, &used, err) != 0)
+        return -1;
+    if (!used && listing_probe(round->target, &probe, &there, err) != 0)
+        return -1;
+    *free_out = !used && there == 0;
+    return 0;
 }
 
 /* A number of the same length (one more after many tries) that neither side has. */
-static int choose_parking(struct round *round, const struct store_listed_holder *holder, const char *number,
-                          char parking[STORE_NUMBER_BYTES], struct err *err)
+static int choose_parking(struct round *round, const char *number, char parking[STORE_NUMBER_BYTES],
+                          struct err *err)
 {
-    size_t len = strlen(number);
     for (int i = 0; i < PARKING_TRIES; i++) {
         unsigned char random[STORE_NUMBER_BYTES];
-        bool used = true;
-        unsigned there = 0;
-        size_t digits = len + (size_t)(i >= PARKING_TRIES / 2);
+        bool free_there = false;
+        size_t digits = strlen(number) + (size_t)(i >= PARKING_TRIES / 2);
         if (digits >= STORE_NUMBER_BYTES || RAND_bytes(random, (int)digits) != 1)
             break;
         for (size_t j = 0; j < digits; j++)
             parking[j] = j == 0 ? '9' : (char)('0' + random[j] % 10);
         parking[digits] = '\0';
-        if (store_listed_number_is_used(round->tools->store, round->claim->lease.route_id, STORE_SUBSCRIBER,
-                                        parking, &used, err) != 0)
+        if (is_free(round, parking, &free_there, err) != 0)
             return -1;
-        if (used)
-            continue;
-        char *filter = listing_filter_equals(round_filter(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
-                                             number_attribute(round, STORE_SUBSCRIBER), parking);
-        int result = listing_probe(round->target, round_base(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
-                                   filter, &there, err);
-        free(filter);
-        if (result != 0 || there == 0)
-            return result;
+        if (free_there)
+            return 0;
     }
     return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "no free number was found to park %s at meanwhile",
-                   holder->number);
+                   number);
 }
 
-static int await_result(struct round *round, int message_id, const char *dn, struct err *err)
+static int write_change(struct round *round, const struct change *change, struct err *err)
 {
-    LDAPMessage *message = NULL;
-    char words[512];
-    int code = LDAP_OTHER;
-    if (connection_wait(round->target, message_id, &message, err) != 0)
+    LDAP *handle = connection_handle(round->target);
+    char words[CONNECTION_WORDS_BYTES] = "";
+    int id;
+    if (round_guard(round, err) != 0)
         return -1;
-    int result = connection_result(round->target, message, &code, words, err);
-    ldap_msgfree(message);
-    if (result == 0 && code != LDAP_SUCCESS) {
-        connection_fail(round->target, code, words, err);
-        return err_prefix(err, "park %s", dn);
-    }
+    int code = change->new_rdn ? ldap_rename(handle, change->dn, change->new_rdn, NULL, 1, NULL, NULL, &id)
+                               : ldap_modify_ext(handle, change->dn, change->mods, NULL, NULL, &id);
+    if (code == LDAP_SUCCESS && connection_finish(round->target, id, &code, words, err) != 0)
+        return -1;
+    return code == LDAP_SUCCESS ? 0 : connection_fail(round->target, code, words, err);
+}
+
+/* The entry as it would be with the other number: change_make() finds the way, a rename where the RDN has it. */
+static int write_number(struct round *round, const struct entry *there, const char *number,
+                        char dn[STORE_DN_BYTES], struct err *err)
+{
+    struct entry counts = {0}, wanted = {0};
+    struct change change = {0};
+    mapping_counts(round->mapping, there, &counts);
+    entry_copy(&counts, &wanted);
+    entry_drop(&wanted, number_attribute(round));
+    entry_add(&wanted, number_attribute(round), number, strlen(number));
+    change_number_in_dn(&wanted, number_attribute(round), number);
+    change_make(&(struct change_request){.mapping = round->mapping, .wanted = &wanted, .target = &counts},
+                &change);
+    entry_dn_normalise(wanted.dn, dn, STORE_DN_BYTES);
+    int result = write_change(round, &change, err);
+    change_fini(&change);
+    entry_fini(&counts);
+    entry_fini(&wanted);
     return result;
 }
 
-/* The holder's entry as it would be with the other number: change_make() finds the way, a rename where the RDN has it. */
 static int park(struct round *round, const struct store_listed_holder *holder, const char *number,
                 struct err *err)
 {
-    struct entry there = {0}, counts = {0}, wanted = {0};
-    struct change change = {0};
-    char parking[STORE_NUMBER_BYTES];
+    struct entry there = {0};
+    char parking[STORE_NUMBER_BYTES], now[STORE_NUMBER_BYTES], dn[STORE_DN_BYTES];
+    struct store_entry_moved moved = {.entry_id = holder->entry_id, .target_dn = dn, .number = parking};
     bool found = false;
-    const char *attribute = number_attribute(round, STORE_SUBSCRIBER);
-    int message_id = 0, code;
-    if (choose_parking(round, holder, number, parking, err) != 0 ||
+    if (choose_parking(round, number, parking, err) != 0 ||
         listing_read(round->target, holder->dn, "(objectClass=*)", &there, &found, err) != 0)
         return -1;
-    char now[STORE_NUMBER_BYTES];
-    if (!found || !str_equal(entry_text(&there, attribute, now, sizeof(now)), number)) {
-        entry_fini(&there); /* not there any more: free */
-        return 0;
-    }
-    mapping_counts(round->mapping, &there, &counts);
-    entry_copy(&counts, &wanted);
-    entry_drop(&wanted, attribute);
-    entry_add(&wanted, attribute, parking, strlen(parking));
-    change_number_in_dn(&wanted, attribute, parking);
-    change_make(&(struct change_request){.mapping = round->mapping, .wanted = &wanted, .target = &counts},
-                &change);
-    code = change.new_rdn ? ldap_rename(connection_handle(round->target), change.dn, change.new_rdn, NULL, 1,
-                                        NULL, NULL, &message_id)
-                          : ldap_modify_ext(connection_handle(round->target), change.dn, change.mods, NULL,
-                                            NULL, &message_id);
-    if (code != LDAP_SUCCESS)
-        connection_fail(round->target, code, "", err);
-    else if (await_result(round, message_id, holder->dn, err) == 0)
-        log_info("number made free: its entry is parked meanwhile", LOG_STR("number", number),
-                 LOG_STR("parked_at", parking), LOG_STR("dn", holder->dn));
-    code = err->scope == ERR_NONE ? 0 : -1;
-    if (code == 0)
-        code = retire_note_number(round, holder, wanted.dn, parking, err);
-    change_fini(&change);
+    bool has_it = found && str_equal(entry_text(&there, number_attribute(round), now, sizeof(now)), number);
+    int result = has_it ? write_number(round, &there, parking, dn, err) : 0;
     entry_fini(&there);
-    entry_fini(&counts);
-    entry_fini(&wanted);
-    return code;
+    if (!has_it || result != 0)
+        return result; /* not there any more: free */
+    log_info("number made free: its entry is parked meanwhile", LOG_STR("number", number),
+             LOG_STR("parked_at", parking), LOG_STR("dn", holder->dn));
+    return store_entry_note_moved(round->tools->store, &round->claim->lease, &moved, err);
 }
 
 static int waits(char why[NUMBERS_WHY_BYTES], enum numbers_verdict *verdict_out, const char *words)

@@ -11,16 +11,12 @@
 #include <string.h>
 #include <time.h>
 
-/* A present list this many times longer than the changes it came with costs more than asking by modifyTimestamp. */
-enum { PRESENT_IS_DEAR = 50 };
 /* As far as a site's clock may be ahead of ours. */
 enum { AHEAD_SECONDS = 3600 };
 
-enum store_mark_kind refresh_choose(const struct refresh_choice *choice)
+enum store_mark_kind refresh_choose(enum config_change_detection wanted, bool offers_syncrepl)
 {
-    bool is_dear = choice->has_last && choice->last.had_present_list &&
-                   choice->last.present > PRESENT_IS_DEAR * (choice->last.changed + 1);
-    switch (choice->wanted) {
+    switch (wanted) {
     case CONFIG_CHANGES_FULL:
         return STORE_MARK_NONE;
     case CONFIG_CHANGES_MODIFY_TIMESTAMP:
@@ -30,7 +26,7 @@ enum store_mark_kind refresh_choose(const struct refresh_choice *choice)
     case CONFIG_CHANGES_AUTO:
         break;
     }
-    return choice->offers_syncrepl && !is_dear ? STORE_MARK_SYNCREPL : STORE_MARK_MODIFY_TIMESTAMP;
+    return offers_syncrepl ? STORE_MARK_SYNCREPL : STORE_MARK_MODIFY_TIMESTAMP;
 }
 
 /* ---- modifyTimestamp ---- */
@@ -100,7 +96,6 @@ static int run_by_time(const struct refresh_params *params, struct refresh_resul
     static const char *const attributes[] = {"*", "modifyTimestamp", NULL};
     struct timed timed = {params->listing, result};
     struct listing_params listing_params = *params->listing;
-    enum listing_end end = LISTING_PARTIAL;
     char *filter = since_filter(params);
     if (!filter) {
         result->start_again = true;
@@ -114,9 +109,7 @@ static int run_by_time(const struct refresh_params *params, struct refresh_resul
     result->mark = *params->mark;
     struct listing *listing = listing_new(&listing_params);
     int done = listing_run(listing, NULL, err);
-    if (done == 0)
-        done = listing_step(listing, &end, err);
-    if (done == 0 && end != LISTING_WHOLE)
+    if (done == 0 && !listing_is_whole(listing))
         done = err_set(err, ERR_SITE, ERR_RETRY_LATER, "the list of changes is not complete: %s",
                        listing_why(listing));
     listing_free(listing);
@@ -293,5 +286,9 @@ int refresh_run(const struct refresh_params *params, struct refresh_result *resu
     *result_out = (struct refresh_result){0};
     int result = params->kind == STORE_MARK_SYNCREPL ? run_syncrepl(params, result_out, err)
                                                      : run_by_time(params, result_out, err);
-    return result == 0 ? 0 : err_prefix(err, "changes");
+    if (result == 0)
+        return 0;
+    if (err->scope < ERR_PROCESS)
+        err_blame(err, ERR_SIDE_PRODUCTION);
+    return err_prefix(err, "changes");
 }

@@ -27,14 +27,7 @@ void refresh_note_time(const struct entry *entry, struct store_mark *mark);
 /* 0, or -1 (also where the answer was not whole: the old mark stays good). */
 int refresh_run(const struct refresh_params *params, struct refresh_result *result_out, struct err *err);
 
-/* The better means, pure: by configuration, by what is offered, and by what syncrepl cost the last time (a present list of
- * all entries for few changes costs more than modifyTimestamp). */
-struct refresh_choice {
-    enum config_change_detection wanted;
-    bool offers_syncrepl;
-    bool has_last;
-    struct refresh_result last;
-};
-enum store_mark_kind refresh_choose(const struct refresh_choice *choice);
+/* The means: as configured; `auto`: syncrepl where it is offered, else modifyTimestamp. Pure. */
+enum store_mark_kind refresh_choose(enum config_change_detection wanted, bool offers_syncrepl);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH = 32, WORDS_BYTES = 512 };
+enum { BATCH = 32 };
 
 static bool is_test_mailbox(const struct round *round, const char *number)
 {
@@ -25,40 +25,29 @@ static bool is_test_mailbox(const struct round *round, const char *number)
     return false;
 }
 
-static int probe_equals(struct connection *connection, const char *base, const char *filter,
-                        const char *attribute, const char *value, unsigned *count_out, struct err *err)
-{
-    char *whole = listing_filter_equals(filter, attribute, value);
-    int result = listing_probe(connection, base, whole, count_out, err);
-    free(whole);
-    return result;
-}
-
-/* Production is asked for this very entry: by DN, and by what identifies it. */
+/* Production is asked for this very entry: by DN, and by what identifies it. One that is there and shows it no more was not
+ * replaced by another: we may not read it. */
 static int is_gone(struct round *round, const struct store_entry *entry, bool *gone_out, struct err *err)
 {
-    const struct config_ldap *ldap = round_ldap(round, STORE_LISTED_PRODUCTION);
-    const char *base = round_base(round, STORE_LISTED_PRODUCTION, entry->kind);
-    const char *filter = round_filter(round, STORE_LISTED_PRODUCTION, entry->kind);
-    bool by_id = entry->kind == STORE_SUBSCRIBER && ldap->id_attribute[0];
+    const char *id = round_ldap(round, STORE_LISTED_PRODUCTION)->id_attribute;
+    bool by_id = entry->kind == STORE_SUBSCRIBER && id[0];
+    struct listing_probe probe = {
+        .base = round_base(round, STORE_LISTED_PRODUCTION, entry->kind),
+        .filter = round_filter(round, STORE_LISTED_PRODUCTION, entry->kind),
+        .attribute = by_id ? id : round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind),
+        .value = entry->identity};
     struct entry there = {0};
+    char identity[STORE_IDENTITY_BYTES];
     bool found = false;
     unsigned count = 0;
     *gone_out = false;
-    if (listing_read(round->production, entry->source_dn, filter, &there, &found, err) != 0)
+    if (listing_read(round->production, entry->source_dn, probe.filter, &there, &found, err) != 0)
         return -1;
-    char number[STORE_NUMBER_BYTES] = "", id[STORE_IDENTITY_BYTES] = "";
-    entry_text(&there, round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind), number,
-               sizeof(number));
-    if (by_id)
-        entry_text(&there, ldap->id_attribute, id, sizeof(id));
+    entry_text(&there, probe.attribute, identity, sizeof(identity));
     entry_fini(&there);
-    if (found && str_equal(by_id ? id : number, entry->identity))
+    if (found && (identity[0] == '\0' || str_equal(identity, entry->identity)))
         return 0;
-    if (probe_equals(round->production, base, filter,
-                     by_id ? ldap->id_attribute
-                           : round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind),
-                     entry->identity, &count, err) != 0)
+    if (listing_probe(round->production, &probe, &count, err) != 0)
         return -1;
     *gone_out = count == 0;
     return 0;
@@ -67,30 +56,26 @@ static int is_gone(struct round *round, const struct store_entry *entry, bool *g
 /* Asked there, not only in what was listed: a subscriber may have come since. */
 static int is_cos_in_use(struct round *round, const char *cos, bool *in_use_out, struct err *err)
 {
+    const struct listing_probe probe = {.base = round_base(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
+                                        .filter = "(objectClass=*)",
+                                        .attribute = round_ldap(round, STORE_LISTED_TARGET)->cos_attribute,
+                                        .value = cos};
     unsigned count = 0;
-    if (probe_equals(round->target, round_base(round, STORE_LISTED_TARGET, STORE_SUBSCRIBER),
-                     "(objectClass=*)", round_ldap(round, STORE_LISTED_TARGET)->cos_attribute, cos, &count,
-                     err) != 0)
+    if (listing_probe(round->target, &probe, &count, err) != 0)
         return -1;
     *in_use_out = count > 0;
     return 0;
 }
 
-static int delete_entry(struct round *round, const char *dn, char words[WORDS_BYTES], int *code_out,
-                        struct err *err)
+static int delete_entry(struct round *round, const char *dn, char words[CONNECTION_WORDS_BYTES],
+                        int *code_out, struct err *err)
 {
-    LDAPMessage *message = NULL;
     int id;
+    if (round_guard(round, err) != 0)
+        return -1;
     int code = ldap_delete_ext(connection_handle(round->target), dn, NULL, NULL, &id);
-    if (code != LDAP_SUCCESS) {
-        connection_fail(round->target, code, "", err);
-        return -1;
-    }
-    if (connection_wait(round->target, id, &message, err) != 0)
-        return -1;
-    int result = connection_result(round->target, message, code_out, words, err);
-    ldap_msgfree(message);
-    return result;
+    return code == LDAP_SUCCESS ? connection_finish(round->target, id, code_out, words, err)
+                                : connection_fail(round->target, code, "", err);
 }
 
 static int step(struct round *round, const struct store_entry *entry, enum store_entry_removed step,
@@ -106,7 +91,7 @@ static int refuse(struct round *round, const struct store_entry *entry, const ch
 
 static int carry_out(struct round *round, const struct store_entry *entry, struct err *err)
 {
-    char words[WORDS_BYTES] = "";
+    char words[CONNECTION_WORDS_BYTES] = "";
     int code = LDAP_OTHER;
     struct err why = {0};
     if (step(round, entry, STORE_ENTRY_BEGIN, "", err) != 0 ||
@@ -190,14 +175,4 @@ int retire_former(struct round *round, const struct store_listed_holder *holder,
     if (!gone)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its owner is still on production");
     return carry_out(round, &former, err);
-}
-
-int retire_note_number(struct round *round, const struct store_listed_holder *holder, const char *dn,
-                       const char *number, struct err *err)
-{
-    struct store_entry_moved moved = {.entry_id = holder->entry_id, .number = number};
-    char normal[STORE_DN_BYTES] = "";
-    entry_dn_normalise(dn, normal, sizeof(normal));
-    moved.target_dn = normal;
-    return store_entry_note_moved(round->tools->store, &round->claim->lease, &moved, err);
 }

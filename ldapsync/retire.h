@@ -14,8 +14,4 @@ int retire_gone(struct round *round, enum store_kind kind, struct err *err);
  * after the same proof. -1 with ERR_MESSAGE: not now, and why. */
 int retire_former(struct round *round, const struct store_listed_holder *holder, struct err *err);
 
-/* The entry at the holder's DN was given another number (and with it perhaps another DN): noted for whoever asks next. */
-int retire_note_number(struct round *round, const struct store_listed_holder *holder, const char *dn,
-                       const char *number, struct err *err);
-
 #endif

@@ -53,6 +53,13 @@ void round_doubt(struct round *round, const struct err *err)
         round->doubt = *err;
 }
 
+int round_guard(const struct round *round, struct err *err)
+{
+    if (round->lost.scope == ERR_NONE && clock_left_ms(round->claim->deadline_boot_ms) > 0)
+        return 0;
+    return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "the lease's time is over: nothing more is written");
+}
+
 bool round_tick(void *context)
 {
     struct round_tools *tools = context;
@@ -87,61 +94,53 @@ static int open_sides(struct round *round, struct err *err)
     return 0;
 }
 
-static int pair(struct round *round, enum store_kind kind, uint64_t since_listing, struct err *err)
-{
-    return store_listed_pair(round->tools->store, &round->claim->lease, kind, since_listing, err);
-}
-
 static int list(struct round *round, enum store_kind kind, struct err *err)
 {
-    bool full = round->compared, changed = false;
+    const struct round_scope *wanted = &round->wanted;
+    bool changed = false;
     uint64_t since = 0;
-    if (full && (round_list_begin_marks(round, kind, err) != 0 || round_list_both(round, kind, err) != 0))
+    if (wanted->full &&
+        (round_list_begin_marks(round, kind, err) != 0 || round_list_both(round, kind, err) != 0))
         return -1;
-    if (!full && round->changes_seen && round_list_changes(round, kind, &since, &changed, err) != 0)
+    if (!wanted->full && wanted->changes && round_list_changes(round, kind, &since, &changed, err) != 0)
         return -1;
-    if (!full && round->listed && round_list_names(round, kind, err) != 0)
+    if (!wanted->full && wanted->names && round_list_names(round, kind, err) != 0)
         return -1;
-    if (!full && !round->listed && !changed)
+    if (!wanted->names && !changed)
         return 0;
-    return pair(round, kind, full || round->listed ? 0 : since, err);
+    return store_listed_pair(round->tools->store, &round->claim->lease, kind, wanted->names ? 0 : since, err);
 }
 
-/* COS come and go outside of the subscribers, who refer to them. What was asked for is whole in *these* terms: round->compared
- * and round->listed say at first what is to be done, and at the end what was done. */
+/* COS come before the subscribers, who refer to them, and go after them. */
 static int carry_out(struct round *round, struct err *err)
 {
-    bool full = round->compared, names = full || round->listed;
     if (round->dry && store_difference_clear(round->tools->store, &round->claim->lease, err) != 0)
         return -1;
-    if (list(round, STORE_COS, err) != 0 || writer_run(round, STORE_COS, err) != 0)
-        return -1;
-    bool cos_whole = full ? round->compared : round->listed;
-    round->compared = full;
-    round->listed = names;
-    if (list(round, STORE_SUBSCRIBER, err) != 0)
+    if (list(round, STORE_COS, err) != 0 || writer_run(round, STORE_COS, err) != 0 ||
+        list(round, STORE_SUBSCRIBER, err) != 0)
         return -1;
     if (!round->dry && store_entry_owners(round->tools->store, &round->claim->lease, err) != 0)
         return -1;
     if (writer_run(round, STORE_SUBSCRIBER, err) != 0)
         return -1;
-    round->compared = round->compared && cos_whole;
-    round->listed = round->listed && cos_whole;
-    if (names && (retire_gone(round, STORE_SUBSCRIBER, err) != 0 || retire_gone(round, STORE_COS, err) != 0))
+    if (round->names_whole &&
+        (retire_gone(round, STORE_SUBSCRIBER, err) != 0 || retire_gone(round, STORE_COS, err) != 0))
         return -1;
     return round->dry ? 0 : user_login_prove(round, err);
 }
 
-/* What this round is to ask production for. */
+/* What this round is to ask production for. Whole until a listing was not. */
 static void plan_round(struct round *round)
 {
     const struct store_directory_claim *claim = round->claim;
-    bool by_marks = round->marks.of[STORE_COS].kind != STORE_MARK_NONE &&
-                    round->marks.of[STORE_SUBSCRIBER].kind != STORE_MARK_NONE;
+    struct round_scope *wanted = &round->wanted;
+    wanted->changes = round->marks.of[STORE_COS].kind != STORE_MARK_NONE &&
+                      round->marks.of[STORE_SUBSCRIBER].kind != STORE_MARK_NONE;
+    wanted->full = claim->full_due || claim->dry;
+    wanted->names = wanted->full || claim->list_due || claim->wanted || !wanted->changes;
     round->dry = claim->dry;
-    round->compared = claim->full_due || claim->dry;
-    round->listed = round->compared || claim->list_due || claim->wanted || !by_marks;
-    round->changes_seen = by_marks || round->compared;
+    round->names_whole = wanted->names;
+    round->full_whole = wanted->full;
     round->new_marks = round->marks;
 }
 
@@ -149,6 +148,10 @@ static void plan_round(struct round *round)
 
 static void say(const struct round *round, const struct err *error, char *said, size_t said_size)
 {
+    if (daemon_is_draining(round->tools->daemon)) {
+        snprintf(said, said_size, "directory: stopped");
+        return;
+    }
     if (error) {
         snprintf(said, said_size, "directory: failed: %.400s", error->text);
         log_warning("round failed", LOG_STR("error", error->text),
@@ -157,10 +160,10 @@ static void say(const struct round *round, const struct err *error, char *said, 
     }
     snprintf(said, said_size, "directory: %u written, %u not equal, %u removed", round->written,
              round->refused, round->removed);
-    if (round->written + round->removed > 0 || (round->compared && !round->dry))
+    if (round->written + round->removed > 0 || (round->full_whole && !round->dry))
         log_info("round done", LOG_UINT("written", round->written), LOG_UINT("not_equal", round->refused),
                  LOG_UINT("removed", round->removed),
-                 LOG_STR("compared", round->compared ? "whole" : "changes"));
+                 LOG_STR("compared", round->full_whole ? "whole" : "changes"));
 }
 
 static const char *means_of(const struct round *round)
@@ -171,25 +174,23 @@ static const char *means_of(const struct round *round)
                                                  : "whole comparisons";
 }
 
-static void give_back(struct round *round, const struct err *error)
+/* What was interrupted by a stop failed in nothing, and is done again. */
+static void give_back(struct round *round, bool ended, const struct err *error)
 {
     const struct store_directory_claim *claim = round->claim;
     struct store_mark packed;
     struct err err = {0};
-    bool well = !error && round->doubt.scope == ERR_NONE;
-    struct store_directory_finish finish = {.next_seconds =
-                                                round->route ? round->route->directory.poll_seconds : 60,
-                                            .error = error                            ? error
-                                                     : round->doubt.scope != ERR_NONE ? &round->doubt
-                                                                                      : NULL};
+    bool well = ended && round->doubt.scope == ERR_NONE;
+    struct store_directory_finish finish = {
+        .next_seconds = round->route ? round->route->directory.poll_seconds : 60, .error = error};
     if (well && round->dry)
         finish.dry_wanted_seq = claim->dry_wanted_seq;
     if (well && !round->dry) {
         finish.wanted_seq = claim->wanted_seq;
-        finish.full_wanted_seq = round->compared ? claim->full_wanted_seq : 0;
+        finish.full_wanted_seq = round->full_whole ? claim->full_wanted_seq : 0;
         finish.changes_seen = true;
-        finish.listed = round->listed;
-        finish.compared = round->compared;
+        finish.listed = round->names_whole;
+        finish.compared = round->full_whole;
         finish.means = means_of(round);
         if (change_marks_pack(&round->new_marks, &packed) == 0)
             finish.mark = &packed;
@@ -198,6 +199,18 @@ static void give_back(struct round *round, const struct err *error)
         store_directory_finish(round->tools->store, &claim->lease, &finish, &err) != 0)
         log_warning("the directory could not be given back; its lease will run out",
                     LOG_STR("error", err.text));
+}
+
+/* What the round is remembered for: what ended it, or the first thing that was not whole. NULL: nothing. */
+static const struct err *error_of(const struct round *round, int result, const struct err *err)
+{
+    if (daemon_is_draining(round->tools->daemon))
+        return NULL;
+    if (round->lost.scope != ERR_NONE)
+        return &round->lost;
+    if (result != 0)
+        return err;
+    return round->doubt.scope != ERR_NONE ? &round->doubt : NULL;
 }
 
 bool round_run(struct round_tools *tools, struct store_directory_claim *claim, char *said, size_t said_size)
@@ -217,10 +230,9 @@ bool round_run(struct round_tools *tools, struct store_directory_claim *claim, c
                                    "the route is not in this host's configuration");
     if (result == 0)
         result = carry_out(&round, &err);
-    if (round.lost.scope != ERR_NONE)
-        err = round.lost;
-    say(&round, result != 0 ? &err : NULL, said, said_size);
-    give_back(&round, result != 0 ? &err : NULL);
+    const struct err *error = error_of(&round, result, &err);
+    say(&round, result != 0 ? error : NULL, said, said_size);
+    give_back(&round, result == 0, error);
     tools->current = NULL;
     mapping_free(round.mapping);
     log_context_pop();

@@ -37,10 +37,12 @@ struct round {
     struct store_directory_claim *claim;
     struct connection *production, *target;
     struct mapping *mapping;
-    bool dry;                             /* only says what it would do */
-    bool changes_seen, listed, compared;  /* what this round got from production, whole */
+    bool dry; /* only says what it would do */
+    struct round_scope {
+        bool changes, names, full; /* full: both sides, which tells the names too */
+    } wanted;
+    bool names_whole, full_whole;         /* of what was wanted, and got of COS and subscribers */
     bool no_syncrepl;                     /* announced, but not for our entries */
-    struct refresh_result last[2];        /* by kind: what the last refresh cost; see change_marks.h */
     struct change_marks marks, new_marks; /* as stored; what they become if all that they cover is settled */
     struct err doubt;                     /* the first thing that was not whole; the rest went on */
     struct err lost;                      /* why the round must stop at once; ERR_NONE: nothing */
@@ -50,6 +52,9 @@ struct round {
 /* Does the round and gives the row back to the store. What is worth telling people goes to `said`; false: nothing was
  * done that is worth it. */
 bool round_run(struct round_tools *tools, struct store_directory_claim *claim, char *said, size_t said_size);
+
+/* Before each command that changes the target: is the lease still ours beyond doubt? */
+int round_guard(const struct round *round, struct err *err);
 
 /* For connections: pulse and lease. false: stop. */
 bool round_tick(void *tools);

@@ -56,11 +56,10 @@ static const char *side_word(enum store_listed_side side)
 static int conclude(struct intake *intake, struct listing *listing, bool *whole_out, struct err *err)
 {
     struct round *round = intake->round;
-    enum listing_end end = LISTING_PARTIAL;
-    *whole_out = false;
-    if (intake_flush(intake, err) != 0 || listing_step(listing, &end, err) != 0)
+    *whole_out = listing_is_whole(listing);
+    if (intake_flush(intake, err) != 0)
         return -1;
-    if (end != LISTING_WHOLE) {
+    if (!*whole_out) {
         struct err why = {0};
         err_set(&why, ERR_SITE, ERR_RETRY_LATER, "the list of %s entries of %s is not complete: %s",
                 round_kind_word(intake->listing.kind), side_word(intake->listing.side), listing_why(listing));
@@ -69,7 +68,6 @@ static int conclude(struct intake *intake, struct listing *listing, bool *whole_
         round_doubt(round, &why);
         return 0;
     }
-    *whole_out = true;
     return store_listed_whole(round->tools->store, &round->claim->lease, &intake->listing, err);
 }
 
@@ -85,21 +83,17 @@ static int check_rights(const struct intake *intake, struct err *err)
     return err_blame(err, ERR_SIDE_PRODUCTION);
 }
 
-static enum store_mark_kind choose_means(const struct round *round, enum store_kind kind)
+static enum store_mark_kind choose_means(const struct round *round)
 {
-    return refresh_choose(&(struct refresh_choice){
-        .wanted = round->route->from_site->ldap.change_detection,
-        .offers_syncrepl =
-            !round->no_syncrepl && connection_offers_control(round->production, LDAP_CONTROL_SYNC),
-        .has_last = round->last[kind].mark.kind != STORE_MARK_NONE,
-        .last = round->last[kind]});
+    bool offered = !round->no_syncrepl && connection_offers_control(round->production, LDAP_CONTROL_SYNC);
+    return refresh_choose(round->route->from_site->ldap.change_detection, offered);
 }
 
 /* After a whole listing by modifyTimestamp: changes begin with the newest that it showed. */
 static void begin_at_newest(struct round *round, const struct intake *intake)
 {
     enum store_kind kind = intake->listing.kind;
-    if (choose_means(round, kind) != STORE_MARK_MODIFY_TIMESTAMP)
+    if (choose_means(round) != STORE_MARK_MODIFY_TIMESTAMP)
         return;
     round->new_marks.of[kind] = intake->newest;
     if (intake->newest.kind == STORE_MARK_NONE && intake->entries > 0)
@@ -118,8 +112,10 @@ int round_list_both(struct round *round, enum store_kind kind, struct err *err)
     int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
     if (result != 0)
         goto out;
-    intake_init(production, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
-    intake_init(target, round, &(struct store_listing){kind, STORE_LISTED_TARGET, number});
+    intake_init(production, round,
+                &(struct store_listing){.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number});
+    intake_init(target, round,
+                &(struct store_listing){.kind = kind, .side = STORE_LISTED_TARGET, .listing = number});
     struct listing_params of_production = params_of(production, round->production, all_and_time);
     struct listing_params of_target = params_of(target, round->target, NULL);
     a = listing_new(&of_production);
@@ -133,10 +129,10 @@ int round_list_both(struct round *round, enum store_kind kind, struct err *err)
         begin_at_newest(round, production);
     if (result == 0)
         result = conclude(target, b, &target_whole, err);
-    if (result == 0 && !(production_whole && target_whole))
-        round->compared = false;
-    if (result == 0 && !production_whole)
-        round->listed = false;
+    if (result == 0) {
+        round->full_whole = round->full_whole && production_whole && target_whole;
+        round->names_whole = round->names_whole && production_whole;
+    }
 out:
     listing_free(a);
     listing_free(b);
@@ -156,15 +152,16 @@ int round_list_names(struct round *round, enum store_kind kind, struct err *err)
     if (result != 0)
         goto out;
     choose_names(round, kind, &names);
-    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
-    intake->names_only = true;
+    intake_init(intake, round,
+                &(struct store_listing){.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number});
+    intake->listing.names_only = true;
     struct listing_params params = params_of(intake, round->production, names.attributes);
     listing = listing_new(&params);
     result = listing_run(listing, NULL, err);
     if (result == 0)
         result = conclude(intake, listing, &whole, err);
-    if (result == 0 && !whole)
-        round->listed = false;
+    if (result == 0)
+        round->names_whole = round->names_whole && whole;
 out:
     listing_free(listing);
     free(intake);
@@ -179,8 +176,8 @@ int round_list_begin_marks(struct round *round, enum store_kind kind, struct err
     struct refresh_result refreshed = {0};
     int result = 0;
     round->new_marks.of[kind] = (struct store_mark){0};
-    if (choose_means(round, kind) == STORE_MARK_SYNCREPL) {
-        intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, 0});
+    if (choose_means(round) == STORE_MARK_SYNCREPL) {
+        intake_init(intake, round, &(struct store_listing){.kind = kind, .side = STORE_LISTED_PRODUCTION});
         struct listing_params params = params_of(intake, round->production, NULL);
         result = refresh_run(&(struct refresh_params){.listing = &params,
                                                       .mark = &round->new_marks.of[kind],
@@ -229,7 +226,8 @@ int round_list_changes(struct round *round, enum store_kind kind, uint64_t *sinc
     int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
     if (result != 0)
         goto out;
-    intake_init(intake, round, &(struct store_listing){kind, STORE_LISTED_PRODUCTION, number});
+    intake_init(intake, round,
+                &(struct store_listing){.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number});
     struct listing_params params = params_of(intake, round->production, NULL);
     result = refresh_run(&(struct refresh_params){.listing = &params,
                                                   .mark = mark,
@@ -238,7 +236,6 @@ int round_list_changes(struct round *round, enum store_kind kind, uint64_t *sinc
                          &refreshed, err);
     if (result != 0 || (result = intake_flush(intake, err)) != 0)
         goto out;
-    round->last[kind] = refreshed;
     round->new_marks.of[kind] = refreshed.mark;
     *since_listing_out = number;
     *changed_out = intake->entries > 0;

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* One for each name and OID that a type or class goes by. */
+/* One for each name and OID that a type goes by. */
 struct known {
     char *name, *superior; /* superior: NULL, or the type that an equality rule may come from */
-    bool operational, refuses_writing, compares, single, is_class;
+    bool operational, refuses_writing, compares;
 };
 
 struct schema_view {
@@ -70,26 +70,9 @@ void schema_view_add_type(struct schema_view *view, const char *definition)
         return;
     struct known known = {.operational = type->at_usage != LDAP_SCHEMA_USER_APPLICATIONS,
                           .refuses_writing = type->at_no_user_mod || type->at_collective,
-                          .compares = type->at_equality_oid != NULL,
-                          .single = type->at_single_value};
+                          .compares = type->at_equality_oid != NULL};
     add_names(view, &known, type->at_oid, type->at_names, type->at_sup_oid);
     ldap_attributetype_free(type);
-}
-
-void schema_view_add_class(struct schema_view *view, const char *definition)
-{
-    int code;
-    const char *where;
-    LDAPObjectClass *class = ldap_str2objectclass(definition, &code, &where, LDAP_SCHEMA_ALLOW_ALL);
-    if (!class)
-        return;
-    add_names(view, &(struct known){.is_class = true}, class->oc_oid, class->oc_names, NULL);
-    ldap_objectclass_free(class);
-}
-
-bool schema_view_is_empty(const struct schema_view *view)
-{
-    return view->count == 0;
 }
 
 static int compare_known(const void *a, const void *b)
@@ -98,8 +81,8 @@ static int compare_known(const void *a, const void *b)
     return strcasecmp(left->name, right->name);
 }
 
-/* NULL: unknown, or a class where a type was asked for. */
-static const struct known *find(const struct schema_view *view, const char *name, bool is_class)
+/* NULL: unknown. */
+static const struct known *find(const struct schema_view *view, const char *name)
 {
     char type[129];
     size_t len = strcspn(name, ";");
@@ -114,46 +97,34 @@ static const struct known *find(const struct schema_view *view, const char *name
         mine->sorted = true;
     }
     const struct known key = {.name = type};
-    const struct known *found =
-        view->count > 0 ? bsearch(&key, view->known, view->count, sizeof(*view->known), compare_known) : NULL;
-    return found && found->is_class == is_class ? found : NULL;
+    return view->count > 0 ? bsearch(&key, view->known, view->count, sizeof(*view->known), compare_known)
+                           : NULL;
 }
 
 bool schema_view_knows(const struct schema_view *view, const char *name)
 {
-    return find(view, name, false) != NULL;
+    return find(view, name) != NULL;
 }
 
 bool schema_view_is_operational(const struct schema_view *view, const char *name)
 {
-    const struct known *known = find(view, name, false);
+    const struct known *known = find(view, name);
     return known && known->operational;
 }
 
 bool schema_view_refuses_writing(const struct schema_view *view, const char *name)
 {
-    const struct known *known = find(view, name, false);
+    const struct known *known = find(view, name);
     return known && known->refuses_writing;
 }
 
 bool schema_view_compares(const struct schema_view *view, const char *name)
 {
-    const struct known *known = find(view, name, false);
+    const struct known *known = find(view, name);
     for (int depth = 0; known && depth < 16; depth++) {
         if (known->compares)
             return true;
-        known = known->superior ? find(view, known->superior, false) : NULL;
+        known = known->superior ? find(view, known->superior) : NULL;
     }
     return false;
-}
-
-bool schema_view_is_single(const struct schema_view *view, const char *name)
-{
-    const struct known *known = find(view, name, false);
-    return known && known->single;
-}
-
-bool schema_view_knows_class(const struct schema_view *view, const char *name)
-{
-    return find(view, name, true) != NULL;
 }

@@ -15,11 +15,9 @@ struct schema_view;
 
 struct schema_view *schema_view_new(void);
 void schema_view_free(struct schema_view *view);
-/* One value of attributeTypes / objectClasses. A value that can't be read is left out and counted. */
+/* One value of attributeTypes. One that cannot be read is left out. */
 void schema_view_add_type(struct schema_view *view, const char *definition);
-void schema_view_add_class(struct schema_view *view, const char *definition);
 
-bool schema_view_is_empty(const struct schema_view *view);
 /* Of a description with options or without; aliases and OIDs are known. An unknown type is none of these. */
 bool schema_view_knows(const struct schema_view *view, const char *name);
 bool schema_view_is_operational(const struct schema_view *view,
@@ -29,7 +27,5 @@ bool schema_view_refuses_writing(const struct schema_view *view,
 bool schema_view_compares(
     const struct schema_view *view,
     const char *name); /* has an equality rule (its own or its SUP's): single values can be deleted */
-bool schema_view_is_single(const struct schema_view *view, const char *name);
-bool schema_view_knows_class(const struct schema_view *view, const char *name);
 
 #endif

@@ -84,8 +84,7 @@ static int bind_now(struct sides *sides, struct connection *connection, const st
     if (bound == CONNECTION_FAILED)
         return -1;
     bool accepted = bound == CONNECTION_BOUND;
-    if (store_directory_bound(sides->params.store, gate, accepted,
-                              accepted ? connection_words(connection) : err->text, site->auth_retry_minutes,
+    if (store_directory_bound(sides->params.store, gate, accepted, err->text, site->auth_retry_minutes,
                               &store_err) != 0) {
         connection_close(connection);
         *err = store_err;

@@ -176,6 +176,8 @@ static int send_change(struct work *work, struct err *err)
     const struct change *change = &work->change;
     int code;
     move_to(work, WORK_WRITE);
+    if (round_guard(work->round, err) != 0)
+        return -1;
     if (change->add && note_adding(work, err) != 0)
         return -1;
     if (change->add)

@@ -12,16 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LDIF_MAX = 4 * 1024 * 1024, NAMES_BYTES = 700 };
+enum { LDIF_MAX = 4 * 1024 * 1024, NAMES_BYTES = 700, WARNINGS_A_ROUND = 10 };
 
+/* Each that was written at level debug, and each that is not equal at first, up to a number: what is true of all of 20,000 is
+ * told by the round's count, by `directory list` and by the entry. */
 static void log_result(const struct work *work, enum store_entry_state state, const char *reason)
 {
-    if (state == STORE_ENTRY_EQUAL && !work->wrote)
+    if (state == STORE_ENTRY_UNPROVEN || (state == STORE_ENTRY_EQUAL && !work->wrote))
         return;
     if (state == STORE_ENTRY_EQUAL)
-        log_info(work->change.add ? "entry added" : "entry made equal",
-                 LOG_STR("kind", round_kind_word(work->entry.kind)), LOG_STR("number", work->entry.number));
-    else if (state != work->entry.state)
+        log_debug(work->change.add ? "entry added" : "entry made equal",
+                  LOG_STR("kind", round_kind_word(work->entry.kind)), LOG_STR("number", work->entry.number));
+    else if (state != work->entry.state && work->round->refused < WARNINGS_A_ROUND)
         log_warning("entry is not equal", LOG_STR("kind", round_kind_word(work->entry.kind)),
                     LOG_STR("number", work->entry.number), LOG_STR("state", store_entry_state_name(state)),
                     LOG_STR("reason", reason));
@@ -30,7 +32,7 @@ static void log_result(const struct work *work, enum store_entry_state state, co
 /* What `listed` will say of the target's entry. */
 static void name_target(const struct work *work, struct store_listed *listed)
 {
-    struct store_listing listing = {work->entry.kind, STORE_LISTED_TARGET, 0};
+    struct store_listing listing = {.kind = work->entry.kind, .side = STORE_LISTED_TARGET};
     struct err ignored;
     if (work->target.found)
         intake_name(work->round, &listing, &work->target.entry, listed, &ignored);

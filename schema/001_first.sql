@@ -121,14 +121,14 @@ CREATE TABLE IF NOT EXISTS look (
 -- removed; wanted_seq, verify_wanted_seq raised), scanner (wanted_seq raised, behind_since, proven_at), copier (the
 -- rest, fenced by lease_epoch). Invariants: done_seq <= wanted_seq; behind_since is NULL or the time when the oldest
 -- thing not yet mirrored was seen; only the owner whose epoch stands here writes content of this mirror.
--- pending: work is wanted and may be done; first in the queue's index, so that idle mirrors are never read by a claim. wanted_at: the
--- oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
+-- pending: work is wanted and may be done; first in the queue's index, so that idle mirrors are never read by a claim.
+-- wanted_at: the oldest raise since the last claim. write_seq: counts the fenced transactions, so that a COMMIT without an answer can be
 -- read back. claimed_at: a recheck that came due before it is done with the pass. target_suspect: a lease was taken over
 -- and no pass was completed since. left_, going_messages, emptied: what the brake of the route counts of this mirror (store_brake.h).
 -- withheld_messages: their flags are not written while the site's breaker is tripped.
 -- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing.
--- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed. Written
--- by: ldapsync (both).
+-- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed, unless
+-- its copies are to be removed. Written by: ldapsync (both), api (waits_for_owner = 0 when its copies are to be removed).
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -388,7 +388,6 @@ CREATE TABLE IF NOT EXISTS directory (
   foreign_cos       INT UNSIGNED NOT NULL DEFAULT 0,
   troubles          INT UNSIGNED NOT NULL DEFAULT 0,
   dry_at            DATETIME(6) NULL,
-  dry_error         VARBINARY(800) NOT NULL DEFAULT '',
   fail_count        INT UNSIGNED NOT NULL DEFAULT 0,
   error             VARBINARY(800) NOT NULL DEFAULT '',
   error_side        VARBINARY(16) NOT NULL DEFAULT '',
@@ -396,22 +395,21 @@ CREATE TABLE IF NOT EXISTS directory (
   error_since       DATETIME(6) NULL
 );
 
--- directory_site: a directory that refused our secret is left alone, by all, until stopped_until or a new version of the secret
+-- directory_site: a directory that refused our secret, which is left alone, by all, until stopped_until or a new version of the secret
 -- file (of that host; versions of different hosts can't be compared). Written by: ldapsync.
 CREATE TABLE IF NOT EXISTS directory_site (
   site_id         INT UNSIGNED NOT NULL PRIMARY KEY,
-  refusals        INT UNSIGNED NOT NULL DEFAULT 0,
   stopped_until   DATETIME(6) NULL,
   host            VARBINARY(100) NOT NULL DEFAULT '',
   secret_version  BIGINT UNSIGNED NOT NULL DEFAULT 0,
   error           VARBINARY(800) NOT NULL DEFAULT '',
-  error_at        DATETIME(6) NULL,
-  server_words    VARBINARY(800) NOT NULL DEFAULT ''
+  error_at        DATETIME(6) NULL
 );
 
 -- listed: what the listings of both sides saw last, so that comparing needs no memory of its own. Written by: ldapsync, under
 -- the directory's epoch. digest: keyed (a key of this host that is not in the database, I8), of the entry as the target
--- should hold it. listing: number of the listing that saw it last. dn: normalised for comparing (lower case).
+-- should hold it; NULL: not known (it shows less than it must). listing: number of the listing that saw it last. dn: types in
+-- lower case, values as they are.
 CREATE TABLE IF NOT EXISTS listed (
   route_id  INT UNSIGNED NOT NULL,
   side      ENUM('production','target') NOT NULL,
@@ -444,11 +442,11 @@ CREATE TABLE IF NOT EXISTS directory_trouble (
 );
 
 -- entry: one subscriber or COS of production on one route, and how it stands on the target. Written by: ldapsync, under the
--- directory's epoch. identity: the id attribute's value, or the number where there
--- is none. target_dn: '' until it is on the target; then the entry there is ours. state: unproven: not compared yet; equal;
+-- directory's epoch. identity: the id attribute's value, or the number where there is none. target_dn: '' until it is being added
+-- to the target, or was found there; then the entry there is ours. state: unproven: not compared yet; equal;
 -- differs: on the target, but not equal (attributes, reason); missing: not there (reason: the server's words); waiting: something
--- comes first (reason); gone: no more on production; held: gone, with more than the brake lets pass. removed: gone from the target
--- too. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
+-- comes first (reason); gone: no more on production; held: gone, with more than the brake lets pass. A row goes when its entry is
+-- gone from both sides. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
 -- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
 -- differs_since: NULL while equal.
 CREATE TABLE IF NOT EXISTS entry (
@@ -474,7 +472,6 @@ CREATE TABLE IF NOT EXISTS entry (
   gone_at             DATETIME(6) NULL,
   gone_listing        BIGINT UNSIGNED NOT NULL DEFAULT 0,
   gone_listings       INT UNSIGNED NOT NULL DEFAULT 0,
-  removed             BOOLEAN NOT NULL DEFAULT 0,
   password_proven_at  DATETIME(6) NULL,
   password_error      VARBINARY(800) NOT NULL DEFAULT '',
   UNIQUE KEY identity (route_id, kind, identity),
@@ -497,20 +494,19 @@ CREATE TABLE IF NOT EXISTS entry_attribute (
   PRIMARY KEY (entry_id, name)
 );
 
--- entry_removal: what was removed from a target's directory without a person's word, for the brake's window. Written by:
--- ldapsync, in the transaction that begins the removal.
+-- entry_removal: what was removed from a target's directory without a person's word, for the brake's window of a day; one row an
+-- entry, however often it is tried. Counted once the entry's own row is gone. Written by: ldapsync, before the removal is sent.
 CREATE TABLE IF NOT EXISTS entry_removal (
-  entry_removal_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  route_id          INT UNSIGNED NOT NULL,
-  kind              ENUM('cos','subscriber') NOT NULL,
-  entries           INT UNSIGNED NOT NULL,
-  at                DATETIME(6) NOT NULL,
+  entry_id  BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  route_id  INT UNSIGNED NOT NULL,
+  kind      ENUM('cos','subscriber') NOT NULL,
+  at        DATETIME(6) NOT NULL,
   KEY route (route_id, kind, at)
 );
 
 -- directory_difference: the result of the last dry run of a route: what a sync would do, attribute by attribute, without
 -- secrets. Written by: ldapsync, emptied at each dry run's start. action: add, modify, rename, remove, hold (the brake would
--- hold it), keep (differs, and stays so: reason). detail: a line for people; ldif: the same as LDIF.
+-- hold it), keep (differs, and stays so). attributes: for people, as JSON; ldif: the same as LDIF.
 CREATE TABLE IF NOT EXISTS directory_difference (
   difference_id  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   route_id       INT UNSIGNED NOT NULL,

@@ -419,7 +419,7 @@ static const struct config_key keys[] = {
      AT(config_site, ldap.connect_seconds),
      .fallback = "20",
      .min = 1,
-     .max = 60,
+     .max = 20,
      .unit = "seconds",
      .help = "time limit for connection, TLS and bind"},
     {.path = "sites[].ldap.answer_seconds",

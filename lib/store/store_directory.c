@@ -51,12 +51,10 @@ static void read_candidate(struct store_query *query, struct candidate *candidat
     claim->full_due = store_query_bool(query);
     claim->dry_wanted_seq = store_query_u64(query);
     claim->dry = store_query_bool(query);
-    claim->listing_seq = store_query_u64(query);
     candidate->list_wanted = store_query_bool(query);
     candidate->compared_seconds = store_query_real_or(query, -1);
     candidate->listed_seconds = store_query_real_or(query, -1);
     candidate->gone_seconds = store_query_real_or(query, -1);
-    claim->fail_count = store_query_u32(query);
     read_mark(query, &claim->mark);
 }
 
@@ -99,11 +97,11 @@ int store_directory_claim(struct store *store, const struct config *config, cons
         "SELECT d.route_id, r.name, r.paused, d.lease_epoch, d.wanted_seq, d.wanted_seq > d.done_seq, "
         "d.full_wanted_seq, d.full_wanted_seq > d.full_done_seq, d.dry_wanted_seq, d.dry_wanted_seq > "
         "d.dry_done_seq, "
-        "d.listing_seq, d.list_wanted, TIMESTAMPDIFF(MICROSECOND, d.compared_at, UTC_TIMESTAMP(6)) / 1e6, "
+        "d.list_wanted, TIMESTAMPDIFF(MICROSECOND, d.compared_at, UTC_TIMESTAMP(6)) / 1e6, "
         "TIMESTAMPDIFF(MICROSECOND, d.listed_at, UTC_TIMESTAMP(6)) / 1e6, (SELECT TIMESTAMPDIFF(MICROSECOND, "
         "MIN(e.gone_at), UTC_TIMESTAMP(6)) / 1e6 FROM entry e WHERE e.route_id = d.route_id AND e.state = "
         "'gone' AND "
-        "e.gone_listings = 1 AND NOT e.removed), d.fail_count, d.mark_kind, d.change_mark FROM directory d "
+        "e.gone_listings = 1), d.mark_kind, d.change_mark FROM directory d "
         "JOIN route r ON r.route_id "
         "= d.route_id WHERE d.configured AND r.configured AND d.due_at <= UTC_TIMESTAMP(6) AND "
         "(d.lease_until IS "
@@ -324,24 +322,20 @@ int store_directory_may_bind(struct store *store, const struct store_directory_g
 int store_directory_bound(struct store *store, const struct store_directory_gate *gate, bool accepted,
                           const char *words, double retry_minutes, struct err *err)
 {
-    return STORE_EXEC(
-               store, err,
-               "INSERT INTO directory_site (site_id, refusals, stopped_until, host, secret_version, error, "
-               "error_at, "
-               "server_words) SELECT site_id, IF(?, 0, 1), IF(?, NULL, UTC_TIMESTAMP(6) + INTERVAL ? "
-               "MICROSECOND), ?, "
-               "?, IF(?, '', ?), IF(?, NULL, UTC_TIMESTAMP(6)), IF(?, ?, '') FROM site WHERE name = ? ON "
-               "DUPLICATE KEY "
-               "UPDATE refusals = IF(VALUES(refusals), directory_site.refusals + 1, 0), stopped_until = "
-               "VALUES(stopped_until), host = "
-               "VALUES(host), secret_version = VALUES(secret_version), error = VALUES(error), error_at = "
-               "VALUES(error_at), server_words = VALUES(server_words)",
-               bind_bool(accepted), bind_bool(accepted), bind_u64(microseconds(retry_minutes * 60)),
-               bind_text(gate->host), bind_u64(gate->secret_version), bind_bool(accepted),
-               bind_cut(words, 800), bind_bool(accepted), bind_bool(accepted), bind_cut(words, 800),
-               bind_text(gate->site)) < 0
-               ? -1
-               : 0;
+    int64_t rows =
+        accepted ? STORE_EXEC(
+                       store, err,
+                       "DELETE g FROM directory_site g JOIN site s ON s.site_id = g.site_id WHERE s.name = ?",
+                       bind_text(gate->site))
+                 : STORE_EXEC(store, err,
+                              "REPLACE INTO directory_site (site_id, stopped_until, host, secret_version, "
+                              "error, error_at) SELECT "
+                              "site_id, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?, ?, ?, UTC_TIMESTAMP(6) "
+                              "FROM site WHERE name "
+                              "= ?",
+                              bind_u64(microseconds(retry_minutes * 60)), bind_text(gate->host),
+                              bind_u64(gate->secret_version), bind_cut(words, 800), bind_text(gate->site));
+    return rows < 0 ? -1 : 0;
 }
 
 /* ---- api ---- */
@@ -370,7 +364,7 @@ static int read_counts(struct store *store, uint32_t route_id, const char *kind,
                    "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(differs_since), UTC_TIMESTAMP(6)) / 1e6, 0), "
                    "TIMESTAMPDIFF(MICROSECOND, MIN(IF(state = 'equal', proven_at, NULL)), UTC_TIMESTAMP(6)) "
                    "/ 1e6 FROM entry "
-                   "WHERE route_id = ? AND kind = ? AND NOT removed",
+                   "WHERE route_id = ? AND kind = ?",
                    bind_u64(route_id), bind_text(kind));
     if (query && store_query_next(query)) {
         uint32_t *columns[] = {&counts->total,   &counts->equal,    &counts->differs, &counts->missing,
@@ -400,45 +394,32 @@ static void read_status(struct store_query *query, struct store_directory_status
     status->subscribers.foreign = store_query_u32(query);
     status->cos.foreign = store_query_u32(query);
     status->troubles = store_query_u32(query);
-    double *ages[] = {&status->changes_age_seconds,  &status->listed_age_seconds,
-                      &status->compared_age_seconds, &status->dry_age_seconds,
-                      &status->error_age_seconds,    &status->error_since_seconds};
+    double *ages[] = {&status->changes_age_seconds, &status->listed_age_seconds,
+                      &status->compared_age_seconds, &status->dry_age_seconds, &status->error_since_seconds};
     for (size_t i = 0; i < sizeof(ages) / sizeof(ages[0]); i++)
         *ages[i] = store_query_real_or(query, -1);
     status->error = store_query_text(query);
     status->error_side = store_query_text(query);
-    status->dry_error = store_query_text(query);
-    status->from_error = store_query_text(query);
-    status->to_error = store_query_text(query);
 }
 
-#define AGE(column) "TIMESTAMPDIFF(MICROSECOND, d." column ", UTC_TIMESTAMP(6)) / 1e6"
-#define SITE_ERROR(column)                                                                                   \
-    "COALESCE((SELECT g.error FROM directory_site g WHERE g.site_id = r." column "), '')"
+static const char list_sql[] =
+#define AGE(column) "TIMESTAMPDIFF(MICROSECOND, d." column ", UTC_TIMESTAMP(6)) / 1e6, "
+    "SELECT d.route_id, r.name, f.name, t.name, d.means, r.paused, COALESCE(d.lease_until > "
+    "UTC_TIMESTAMP(6), 0), "
+    "d.wanted_seq, d.done_seq, d.full_wanted_seq, d.full_done_seq, d.dry_wanted_seq, d.dry_done_seq, "
+    "d.foreign_subscribers, "
+    "d.foreign_cos, d.troubles, " AGE("changes_at") AGE("listed_at") AGE("compared_at") AGE("dry_at")
+        AGE("error_since") "d.error, d.error_side FROM directory d JOIN route r ON r.route_id = d.route_id "
+                           "JOIN site f ON f.site_id = "
+                           "r.from_site_id JOIN site t ON t.site_id = r.to_site_id WHERE d.configured AND "
+                           "r.configured ORDER BY r.name";
+#undef AGE
 
 int store_directory_list(struct store *store,
                          void (*on_directory)(void *context, const struct store_directory_status *status),
                          void *context, struct err *err)
 {
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT d.route_id, r.name, f.name, t.name, d.means, r.paused, COALESCE(d.lease_until > "
-        "UTC_TIMESTAMP(6), 0), "
-        "d.wanted_seq, d.done_seq, d.full_wanted_seq, d.full_done_seq, d.dry_wanted_seq, d.dry_done_seq, "
-        "d.foreign_subscribers, d.foreign_cos, d.troubles, " AGE("changes_at") ", " AGE("listed_at") ", " AGE("compared_at") ", " AGE(
-            "dry_at") ", " AGE("error_at") ", " AGE("error_since") ", d.error, d.error_side, "
-                                                                   "d.dry_error, " SITE_ERROR("from_site_id") ", " SITE_ERROR(
-                                                                       "to_site_id") " FROM directory d JOIN "
-                                                                                     "route r ON "
-                                                                                     "r.route_id = "
-                                                                                     "d.route_id JOIN site f "
-                                                                                     "ON f.site_id = "
-                                                                                     "r.from_site_id JOIN "
-                                                                                     "site t ON t.site_id = "
-                                                                                     "r.to_site_id "
-                                                                                     "WHERE d.configured AND "
-                                                                                     "r.configured ORDER BY "
-                                                                                     "r.name");
+    struct store_query *query = STORE_ROWS(store, err, list_sql);
     int result = 0;
     while (query && result == 0 && store_query_next(query)) {
         struct store_directory_status status = {0};

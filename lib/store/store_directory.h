@@ -37,9 +37,7 @@ struct store_directory_claim {
     bool full_due; /* asked for, never done, or compare_hours are over */
     bool dry;      /* a dry run is asked for: nothing else is to be done in this round */
     bool list_due; /* names: list_minutes are over, or list_wanted */
-    uint64_t listing_seq;
     struct store_mark mark;
-    uint32_t fail_count;
 };
 
 /* The most urgent due row (asked for first) without a living lease, of a configured and unpaused route that `config` has a
@@ -84,8 +82,8 @@ struct store_directory_gate {
 /* *stopped_seconds_out: 0, bind now; else left alone for so long, `error` (of 800 bytes) being what it said. */
 int store_directory_may_bind(struct store *store, const struct store_directory_gate *gate,
                              uint32_t *stopped_seconds_out, char *error, struct err *err);
-/* After a bind: accepted (words: what the root DSE says of vendor and version, may be NULL), or refused for the secret's
- * sake: the first refusal stops the site for auth_retry_minutes. */
+/* After a bind: accepted, or refused for the secret's sake, in the server's words: the first refusal stops the site for
+ * retry_minutes. */
 int store_directory_bound(struct store *store, const struct store_directory_gate *gate, bool accepted,
                           const char *words, double retry_minutes, struct err *err);
 
@@ -110,9 +108,8 @@ struct store_directory_status {
     struct store_directory_counts subscribers, cos;
     uint32_t troubles;
     double changes_age_seconds, listed_age_seconds, compared_age_seconds, dry_age_seconds;
-    const char *error, *error_side, *dry_error;
-    double error_age_seconds, error_since_seconds;
-    const char *from_error, *to_error; /* directory_site: refused our secret; "" */
+    const char *error, *error_side;
+    double error_since_seconds;
 };
 /* One callback a route with a directory. */
 int store_directory_list(struct store *store,

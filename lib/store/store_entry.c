@@ -14,12 +14,20 @@ const char *store_entry_state_name(enum store_entry_state state)
     return names[state];
 }
 
-static enum store_entry_state parse_state(const char *name)
+static bool find_state(const char *name, enum store_entry_state *state_out)
 {
-    for (int state = STORE_ENTRY_UNPROVEN; state <= STORE_ENTRY_HELD; state++)
-        if (str_equal(store_entry_state_name((enum store_entry_state)state), name))
-            return (enum store_entry_state)state;
-    return STORE_ENTRY_UNPROVEN;
+    for (int state = STORE_ENTRY_UNPROVEN; state <= STORE_ENTRY_HELD; state++) {
+        *state_out = (enum store_entry_state)state;
+        if (str_equal(store_entry_state_name(*state_out), name))
+            return true;
+    }
+    return false;
+}
+
+bool store_entry_state_is(const char *name)
+{
+    enum store_entry_state ignored;
+    return find_state(name, &ignored);
 }
 
 /* ---- work ---- */
@@ -35,7 +43,7 @@ void store_entry_row_read(struct store_query *query, struct store_entry *entry)
     store_query_copy(query, entry->cos, sizeof(entry->cos));
     store_query_copy(query, entry->source_dn, sizeof(entry->source_dn));
     store_query_copy(query, entry->target_dn, sizeof(entry->target_dn));
-    entry->state = parse_state(store_query_text(query));
+    find_state(store_query_text(query), &entry->state);
 }
 
 int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err)
@@ -54,7 +62,7 @@ int store_entry_todo(struct store *store, const struct store_directory_lease *le
         STORE_ROWS(store, err,
                    "SELECT " STORE_ENTRY_ROW
                    " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
-                   "e.gone_at IS NULL AND NOT e.removed AND (e.todo OR e.next_try_at <= UTC_TIMESTAMP(6) OR "
+                   "e.gone_at IS NULL AND (e.todo OR e.next_try_at <= UTC_TIMESTAMP(6) OR "
                    "(? AND e.state "
                    "<> 'equal')) ORDER BY e.entry_id LIMIT ?",
                    bind_u64(lease->route_id), bind_text(store_directory_tx_kind(kind)),
@@ -98,8 +106,10 @@ struct settling {
     const struct store_entry_result *result;
 };
 
-/* Seconds until it is tried again: 10 doubling to an hour. */
-#define NEXT_TRY "UTC_TIMESTAMP(6) + INTERVAL LEAST(3600, 5 * POW(2, LEAST(fail_count, 12))) SECOND"
+/* Until it is tried again: 10 s doubling to an hour; what only waits for something else, to a minute. */
+#define NEXT_TRY                                                                                             \
+    "UTC_TIMESTAMP(6) + INTERVAL LEAST(IF(state = 'waiting', 60, 3600), 5 * POW(2, LEAST(fail_count, 12))) " \
+    "SECOND"
 
 static int record(struct store *store, const struct settling *settling, struct err *err)
 {
@@ -261,14 +271,27 @@ int store_entry_password_due(struct store *store, uint32_t route_id, const char 
     return store_query_end(query, err);
 }
 
-int store_entry_password(struct store *store, const struct store_directory_lease *lease, const char *number,
-                         bool proven, const char *words, struct err *err)
+struct proving {
+    const struct store_directory_lease *lease;
+    const char *number, *error;
+};
+
+static int password_body(struct store *store, void *context, struct err *err)
 {
+    const struct proving *proving = context;
     return STORE_EXEC(store, err,
                       "UPDATE entry SET password_proven_at = UTC_TIMESTAMP(6), password_error = ? WHERE "
                       "route_id = ? AND kind = "
                       "'subscriber' AND number = ?",
-                      bind_cut(proven ? "" : words, 800), bind_u64(lease->route_id), bind_text(number)) < 0
+                      bind_cut(proving->error, 800), bind_u64(proving->lease->route_id),
+                      bind_text(proving->number)) < 0
                ? -1
                : 0;
+}
+
+int store_entry_password(struct store *store, const struct store_directory_lease *lease, const char *number,
+                         bool proven, const char *words, struct err *err)
+{
+    struct proving proving = {lease, number, proven ? "" : words};
+    return store_directory_tx(store, lease, password_body, &proving, err);
 }

@@ -17,6 +17,7 @@ enum store_entry_state {
     STORE_ENTRY_HELD
 };
 const char *store_entry_state_name(enum store_entry_state state);
+bool store_entry_state_is(const char *name); /* one of them */
 
 struct store_entry {
     uint64_t entry_id;
@@ -31,8 +32,7 @@ struct store_entry {
 
 /* ---- work ---- */
 /* Entries to be settled: todo (or next_try_at come), on production, behind `after_entry_id`, in order. At most `max`; returns
- * how many, or -1. Those that wait for a handover that is under way are left out. `all_unequal` (asked for, dry runs): also those whose
- * difference is settled. */
+ * how many, or -1. `all_unequal` (asked for, dry runs): also those whose difference is settled. */
 int store_entry_todo(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
                      bool all_unequal, uint64_t after_entry_id, struct store_entry *entries_out, uint32_t max,
                      struct err *err);
@@ -110,8 +110,8 @@ enum store_entry_removed {
     STORE_ENTRY_NOT_GONE,
     STORE_ENTRY_NOT_REMOVED
 };
-/* BEGIN before the target is told (journalled for the brake), REMOVED after, NOT_GONE: it is on production after all (no more
- * gone; leaves its plan); NOT_REMOVED with words (in use, refused): stays gone, tried again later. */
+/* BEGIN before the target is told (journalled for the brake, once), REMOVED after (its row goes), NOT_GONE: it is on production after all (no more
+ * gone); NOT_REMOVED with words (in use, refused): stays gone, tried again later. */
 int store_entry_remove(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
                        enum store_entry_removed step, const char *words, struct err *err);
 

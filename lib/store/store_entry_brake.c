@@ -10,6 +10,10 @@ bool store_entry_brake_holds(const struct config_directory *limits, const struct
 {
     double all = (double)figures->present + figures->going;
     reason[0] = '\0';
+    if (figures->present == 0 && figures->going > 0) {
+        snprintf(reason, STORE_ENTRY_BRAKE_REASON_BYTES, "production lists no %s at all", noun);
+        return true;
+    }
     if (figures->going <= limits->removed_entries || figures->going <= limits->removed_share * all)
         return false;
     snprintf(reason, STORE_ENTRY_BRAKE_REASON_BYTES,

@@ -14,7 +14,8 @@ struct store_entry_brake {
 };
 
 enum { STORE_ENTRY_BRAKE_REASON_BYTES = 200 };
-/* true: held; the reason for people. More than removed_entries and more than removed_share of all. */
+/* true: held; the reason for people. More than removed_entries and more than removed_share of all; or all of them, however few:
+ * a right that was taken from us looks like success without entries. */
 bool store_entry_brake_holds(const struct config_directory *limits, const struct store_entry_brake *figures,
                              const char *noun, char reason[STORE_ENTRY_BRAKE_REASON_BYTES]);
 

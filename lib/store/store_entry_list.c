@@ -43,7 +43,7 @@ int store_entry_list(struct store *store, const struct store_entry_filter *filte
                                     "e.password_error, COALESCE((SELECT GROUP_CONCAT(a.name, ': ', a.words "
                                     "SEPARATOR '\\n') FROM entry_attribute a "
                                     "WHERE a.entry_id = e.entry_id), '') FROM entry e JOIN route r ON "
-                                    "r.route_id = e.route_id WHERE NOT e.removed AND "
+                                    "r.route_id = e.route_id WHERE "
                                     "e.entry_id > ? AND (? IS NULL OR r.name = ?) AND (? IS NULL OR e.number "
                                     "= ?) AND (? IS NULL OR e.kind = ?) AND (? "
                                     "IS NULL OR e.state = ?) AND (NOT ? OR e.state <> 'equal') ORDER BY "

@@ -9,7 +9,7 @@
 #define MIRROR_OF_ENTRY                                                                                      \
     "mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN entry e ON e.route_id = m.route_id AND "    \
     "e.kind = "                                                                                              \
-    "'subscriber' AND e.number = b.number AND e.gone_at IS NULL AND NOT e.removed"
+    "'subscriber' AND e.number = b.number AND e.gone_at IS NULL AND NOT b.removing"
 
 /* Not while it is only being added. */
 #define ON_TARGET "e.target_dn <> '' AND e.state NOT IN ('unproven', 'missing')"
@@ -72,8 +72,9 @@ static int release_body(struct store *store, void *context, struct err *err)
     if (STORE_EXEC(
             store, err,
             "UPDATE mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id LEFT JOIN entry e ON e.route_id = "
-            "m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND e.gone_at IS NULL AND NOT "
-            "e.removed SET m.waits_for_owner = 0, m.due_at = LEAST(m.due_at, UTC_TIMESTAMP(6)) WHERE "
+            "m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND e.gone_at IS NULL SET "
+            "m.waits_for_owner "
+            "= 0, m.due_at = LEAST(m.due_at, UTC_TIMESTAMP(6)) WHERE "
             "m.route_id = ? AND m.waits_for_owner AND (e.entry_id IS NULL OR (" ON_TARGET
             " AND m.owner IN ('', e.identity)))",
             bind_u64(lease->route_id)) < 0)

@@ -19,14 +19,14 @@ static int count(struct store *store, const struct judging *judging, struct stor
 {
     const char *kind = store_directory_tx_kind(judging->removal->kind);
     uint32_t route_id = judging->lease->route_id;
-    struct store_query *query = STORE_ROWS(
-        store, err,
-        "SELECT COALESCE(SUM(gone_at IS NULL), 0), COALESCE(SUM(gone_at IS NOT NULL AND target_dn <> '' AND "
-        "state IN ('gone', "
-        "'held')), 0) + (SELECT COALESCE(SUM(entries), 0) FROM entry_removal WHERE route_id = ? AND kind = ? "
-        "AND at > "
-        "UTC_TIMESTAMP(6) - INTERVAL 1 DAY) FROM entry WHERE route_id = ? AND kind = ? AND NOT removed",
-        bind_u64(route_id), bind_text(kind), bind_u64(route_id), bind_text(kind));
+    struct store_query *query =
+        STORE_ROWS(store, err,
+                   "SELECT COALESCE(SUM(gone_at IS NULL), 0), COALESCE(SUM(gone_at IS NOT NULL AND target_dn "
+                   "<> ''), 0) + (SELECT "
+                   "COUNT(*) FROM entry_removal r LEFT JOIN entry o ON o.entry_id = r.entry_id WHERE "
+                   "r.route_id = ? AND r.kind = ? AND "
+                   "o.entry_id IS NULL) FROM entry WHERE route_id = ? AND kind = ?",
+                   bind_u64(route_id), bind_text(kind), bind_u64(route_id), bind_text(kind));
     if (query && store_query_next(query)) {
         figures->present = store_query_u32(query);
         figures->going = store_query_u32(query);
@@ -34,21 +34,35 @@ static int count(struct store *store, const struct judging *judging, struct stor
     return store_query_end(query, err);
 }
 
-/* The same for all that is gone and undecided, in both directions: what the limits let through again is gone, not held. */
+/* What is gone from both sides is nothing more to be told, and what was removed long ago counts no more. */
+static int tidy(struct store *store, const struct judging *judging, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "DELETE e, a FROM entry e LEFT JOIN entry_attribute a ON a.entry_id = e.entry_id WHERE "
+                      "e.route_id = ? "
+                      "AND e.kind = ? AND e.gone_listings >= 2 AND e.target_dn = ''",
+                      bind_u64(judging->lease->route_id),
+                      bind_text(store_directory_tx_kind(judging->removal->kind))) < 0 ||
+                   STORE_EXEC(store, err,
+                              "DELETE FROM entry_removal WHERE at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY") < 0
+               ? -1
+               : 0;
+}
+
+/* The same for all that is gone, in both directions: what the limits let through again is gone, not held. */
 static int judge_body(struct store *store, void *context, struct err *err)
 {
     const struct judging *judging = context;
     struct store_entry_brake figures = {0};
     char reason[STORE_ENTRY_BRAKE_REASON_BYTES];
-    bool is_cos = judging->removal->kind == STORE_COS;
-    if (count(store, judging, &figures, err) != 0)
+    const char *noun = judging->removal->kind == STORE_COS ? "COS" : "subscribers";
+    if (tidy(store, judging, err) != 0 || count(store, judging, &figures, err) != 0)
         return -1;
-    bool holds =
-        store_entry_brake_holds(judging->removal->limits, &figures, is_cos ? "COS" : "subscribers", reason);
+    bool holds = store_entry_brake_holds(judging->removal->limits, &figures, noun, reason);
     return STORE_EXEC(store, err,
                       "UPDATE entry SET state = IF(?, 'held', 'gone'), reason = ? WHERE route_id = ? AND "
                       "kind = ? AND gone_at "
-                      "IS NOT NULL AND NOT removed AND state = IF(?, 'gone', 'held')",
+                      "IS NOT NULL AND state = IF(?, 'gone', 'held')",
                       bind_bool(holds), bind_text(reason), bind_u64(judging->lease->route_id),
                       bind_text(store_directory_tx_kind(judging->removal->kind)), bind_bool(holds)) < 0
                ? -1
@@ -66,8 +80,7 @@ int store_entry_removable(struct store *store, const struct store_directory_leas
         STORE_ROWS(store, err,
                    "SELECT " STORE_ENTRY_ROW
                    " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
-                   "e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND NOT "
-                   "e.removed AND "
+                   "e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND "
                    "e.target_dn <> '' AND (e.state = 'gone' OR (? AND e.state = 'held')) AND (e.next_try_at "
                    "IS NULL OR "
                    "e.next_try_at <= UTC_TIMESTAMP(6)) ORDER BY e.entry_id LIMIT ?",
@@ -84,14 +97,16 @@ struct removing {
     const char *words;
 };
 
+/* A former person's entry, whose number is another's on production now, is not counted (I10). */
 static int begin(struct store *store, const struct removing *removing, struct err *err)
 {
     return STORE_EXEC(store, err,
-                      "INSERT INTO entry_removal (route_id, kind, entries, at) SELECT e.route_id, e.kind, 1, "
-                      "UTC_TIMESTAMP(6) "
-                      "FROM entry e WHERE e.entry_id = ? AND NOT EXISTS (SELECT 1 FROM entry o WHERE "
-                      "o.route_id = e.route_id "
-                      "AND o.kind = e.kind AND o.number = e.number AND o.entry_id <> e.entry_id AND "
+                      "INSERT IGNORE INTO entry_removal (entry_id, route_id, kind, at) SELECT e.entry_id, "
+                      "e.route_id, e.kind, "
+                      "UTC_TIMESTAMP(6) FROM entry e WHERE e.entry_id = ? AND NOT EXISTS (SELECT 1 FROM "
+                      "entry o WHERE "
+                      "o.route_id = e.route_id AND o.kind = e.kind AND o.number = e.number AND o.entry_id <> "
+                      "e.entry_id AND "
                       "o.gone_at IS NULL)",
                       bind_u64(removing->entry_id)) < 0
                ? -1
@@ -100,16 +115,12 @@ static int begin(struct store *store, const struct removing *removing, struct er
 
 static int end(struct store *store, const struct removing *removing, struct err *err)
 {
-    if (STORE_EXEC(store, err,
-                   "DELETE l FROM listed l JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND "
-                   "e.target_dn = l.dn "
-                   "WHERE e.entry_id = ? AND l.side = 'target' AND l.route_id = ?",
-                   bind_u64(removing->entry_id), bind_u64(removing->lease->route_id)) < 0)
-        return -1;
     return STORE_EXEC(store, err,
-                      "UPDATE entry SET removed = 1, target_dn = '', todo = 0, reason = '', next_try_at = "
-                      "NULL WHERE entry_id = "
-                      "?",
+                      "DELETE e, a, l FROM entry e LEFT JOIN entry_attribute a ON a.entry_id = e.entry_id "
+                      "LEFT JOIN listed l "
+                      "ON l.route_id = e.route_id AND l.side = 'target' AND l.kind = e.kind AND l.dn = "
+                      "e.target_dn WHERE "
+                      "e.entry_id = ?",
                       bind_u64(removing->entry_id)) < 0
                ? -1
                : 0;

@@ -24,7 +24,7 @@ enum { COLUMNS = 10 };
     "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "           \
     "VALUES " rows " ON DUPLICATE KEY UPDATE number = VALUES(number), identity = VALUES(identity), cos = "   \
     "VALUES(cos), name = "                                                                                   \
-    "VALUES(name), digest = COALESCE(VALUES(digest), digest), listing = VALUES(listing)"
+    "VALUES(name), digest = IF(?, digest, VALUES(digest)), listing = VALUES(listing)"
 #define ADD_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 static void bind_row(const struct adding *adding, const struct store_listed *entry,
@@ -45,12 +45,13 @@ static void bind_row(const struct adding *adding, const struct store_listed *ent
 static int add_body(struct store *store, void *context, struct err *err)
 {
     const struct adding *adding = context;
-    struct store_param params[STORE_MANY * COLUMNS + 1];
+    struct store_param params[STORE_MANY * COLUMNS + 2];
     for (size_t i = 0, rows; i < adding->count; i += rows) {
         rows = store_at_once(adding->count - i);
         for (size_t j = 0; j < rows; j++)
             bind_row(adding, &adding->entries[i + j], params + j * COLUMNS);
-        params[rows * COLUMNS] = (struct store_param){.kind = STORE_PARAM_END};
+        params[rows * COLUMNS] = bind_bool(adding->listing->names_only);
+        params[rows * COLUMNS + 1] = (struct store_param){.kind = STORE_PARAM_END};
         if (store_query_exec(store, STORE_TIMES(rows, ADD_SQL, ADD_ROW), params, err) < 0)
             return -1;
     }
@@ -65,23 +66,38 @@ int store_listed_add(struct store *store, const struct store_directory_lease *le
     return store_directory_tx(store, lease, add_body, &adding, err);
 }
 
-int store_listed_trouble(struct store *store, const struct store_directory_lease *lease,
-                         const struct store_listing *listing, const struct store_trouble_entry *trouble,
-                         struct err *err)
+struct troubling {
+    const struct store_directory_lease *lease;
+    const struct store_listing *listing;
+    const struct store_trouble_entry *trouble;
+};
+
+static int trouble_body(struct store *store, void *context, struct err *err)
 {
+    const struct troubling *troubling = context;
+    const struct store_listing *listing = troubling->listing;
+    const struct store_trouble_entry *trouble = troubling->trouble;
     return STORE_EXEC(
                store, err,
                "INSERT INTO directory_trouble (route_id, side, kind, dn, number, words, listing, since) "
-               "VALUES (?, ?, "
-               "?, ?, ?, ?, ?, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE since = IF(words = VALUES(words), "
+               "VALUES (?, ?, ?, "
+               "?, ?, ?, ?, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE since = IF(words = VALUES(words), "
                "since, "
                "VALUES(since)), number = VALUES(number), words = VALUES(words), listing = GREATEST(listing, "
                "VALUES(listing))",
-               bind_u64(lease->route_id), bind_text(store_directory_tx_side(listing->side)),
+               bind_u64(troubling->lease->route_id), bind_text(store_directory_tx_side(listing->side)),
                bind_text(store_directory_tx_kind(listing->kind)), bind_cut(trouble->dn, 800),
                bind_cut(trouble->number, 64), bind_cut(trouble->words, 800), bind_u64(listing->listing)) < 0
                ? -1
                : 0;
+}
+
+int store_listed_trouble(struct store *store, const struct store_directory_lease *lease,
+                         const struct store_listing *listing, const struct store_trouble_entry *trouble,
+                         struct err *err)
+{
+    struct troubling troubling = {lease, listing, trouble};
+    return store_directory_tx(store, lease, trouble_body, &troubling, err);
 }
 
 /* ---- a whole listing ---- */
@@ -120,7 +136,7 @@ static int note_gone(struct store *store, const struct concluding *concluding, s
                       " SET e.gone_at = COALESCE(e.gone_at, UTC_TIMESTAMP(6)), e.gone_listings = "
                       "e.gone_listings + 1, "
                       "e.gone_listing = ?, e.state = IF(e.state = 'held', e.state, 'gone'), e.todo = 0, "
-                      "e.next_try_at = NULL WHERE e.route_id = ? AND e.kind = ? AND NOT e.removed AND l.dn "
+                      "e.next_try_at = NULL WHERE e.route_id = ? AND e.kind = ? AND l.dn "
                       "IS NULL AND "
                       "e.gone_listing < ?",
                       bind_u64(listing), bind_u64(concluding->lease->route_id),
@@ -135,7 +151,7 @@ static int note_back(struct store *store, const struct concluding *concluding, s
                store, err,
                "UPDATE entry e JOIN " ON_PRODUCTION
                " SET e.gone_at = NULL, e.gone_listings = 0, e.state = 'unproven', e.reason = '', e.todo = 1, "
-               "e.removed = 0, e.settled_source = NULL, e.settled_target = NULL WHERE e.route_id = ? AND "
+               "e.settled_source = NULL, e.settled_target = NULL WHERE e.route_id = ? AND "
                "e.kind = ? "
                "AND e.gone_at IS NOT NULL",
                bind_u64(concluding->lease->route_id),
@@ -343,7 +359,7 @@ int store_listed_number_holder(struct store *store, uint32_t route_id, enum stor
                                struct err *err)
 {
     struct store_query *query = STORE_ROWS(store, err,
-                                           "SELECT t.dn, e.entry_id, IF(e.gone_at IS NULL AND NOT e.removed, "
+                                           "SELECT t.dn, e.entry_id, IF(e.gone_at IS NULL, "
                                            "e.number, '') FROM listed t LEFT JOIN entry e ON "
                                            "e.route_id = t.route_id AND e.kind = t.kind AND e.target_dn = "
                                            "t.dn WHERE t.route_id = ? AND t.side = 'target' "

@@ -22,7 +22,7 @@ struct store_listed {
     char identity[STORE_IDENTITY_BYTES];
     char cos[STORE_COS_BYTES]; /* subscribers */
     char name[STORE_LABEL_BYTES];
-    bool has_digest; /* names only: the digest stays as it was */
+    bool has_digest; /* else it is not known now, and the entry is not compared */
     uint8_t digest[32];
 };
 
@@ -30,6 +30,7 @@ struct store_listing {
     enum store_kind kind;
     enum store_listed_side side;
     uint64_t listing;
+    bool names_only; /* digests stay as they were */
 };
 
 enum { STORE_LISTED_BATCH = 64 };
@@ -48,8 +49,7 @@ int store_listed_trouble(struct store *store, const struct store_directory_lease
 
 /* The listing was whole: what it did not see is not there. Rows of that side and kind with an older number go; troubles
  * likewise. On production's side the entries of what went are missed once more (gone_at, gone_listings), those that are
- * there are not gone any more (also leave their plans: outcome back). Numbers that two entries of production have become
- * troubles of both ("the number 1001 is also at ..."), and neither is paired. */
+ * there are not gone any more. On the target's side entries that are not there lose their target_dn. */
 int store_listed_whole(struct store *store, const struct store_directory_lease *lease,
                        const struct store_listing *listing, struct err *err);
 
@@ -60,8 +60,8 @@ int store_listed_count(struct store *store, uint32_t route_id, enum store_kind k
 /* Pairs what production has with the target: entries are made or refreshed (by identity) from listed rows whose `listing` is
  * at least `since_listing` (0: all); target_dn is found by number where it is not known yet and no other entry has it.
  * Equal digests, or the two that it was last settled with and a verdict of then, are no work: equal ones are proven now.
- * All others become todo. An entry whose target_dn is not on the target any more (whole listings only) loses it. Runs in
- * several short transactions. */
+ * All others become todo. Numbers that two entries of production have are a trouble of both, and neither is paired anew. Runs
+ * in several short transactions. */
 int store_listed_pair(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
                       uint64_t since_listing, struct err *err);
 

@@ -260,7 +260,7 @@ static int ask_to_remove_body(struct store *store, void *context, struct err *er
                       bind_u64(removing->mailbox_id)) < 0 ||
                    STORE_EXEC(store, err,
                               "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = UTC_TIMESTAMP(6), "
-                              "priority = 0 WHERE mailbox_id = ?",
+                              "priority = 0, waits_for_owner = 0 WHERE mailbox_id = ?",
                               bind_u64(removing->mailbox_id)) < 0
                ? -1
                : 0;

@@ -17,7 +17,7 @@
 
 #define SUBSCRIBER                                                                                           \
     "FROM entry e WHERE e.route_id = m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND "      \
-    "e.gone_at IS NULL AND NOT e.removed LIMIT 1"
+    "e.gone_at IS NULL LIMIT 1"
 
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "

@@ -7,6 +7,7 @@ import time
 
 import ldap
 import pytest
+from ldap.controls.simple import ManageDSAITControl
 
 from helpers import wait_for
 from mirrored import site
@@ -15,6 +16,7 @@ from standin.compare_directory import differences
 from standin.dovecot import Dovecot
 from standin.product import Product
 from standin.slapd import Slapd
+from standin.voicemail import Generator
 
 NUMBERS = range(1001, 1041)
 CLASSES = range(1, 21)
@@ -24,9 +26,9 @@ DIRECTORY = {"poll_seconds": 0.3, "list_minutes": 0.02, "delay_seconds": 1, "ove
 class World:
     """Two mail stores that nobody uses, a directory at each, and the product between them."""
 
-    def __init__(self, directory=None, target=None, ldap_production=None, users_password=None, **production):
+    def __init__(self, directory=None, target=None, ldap_production=None, users_password=None, numbers=NUMBERS, **production):
         self.mail = [Dovecot(), Dovecot(users_password=users_password)]
-        self.users_password = users_password
+        self.users_password, self.numbers = users_password, numbers
         self.production = Slapd(**{"read_only": True, **production})
         self.target = Slapd(suffix="o=backup", **(target or {}))
         self.directory = {**DIRECTORY, **(directory or {})}
@@ -36,7 +38,7 @@ class World:
     def __enter__(self):
         for server in (*self.mail, self.production, self.target):
             server.start()
-        self.production.load(subscribers.make(self.production.suffix, NUMBERS, classes=CLASSES))
+        self.production.load(subscribers.make(self.production.suffix, self.numbers, classes=CLASSES))
         sites = [{**site(name, mail), "ldap": directory.section(**changes)} for name, mail, directory, changes in zip(
             ("production", "dr"), self.mail, (self.production, self.target), (self.ldap_production, {}))]
         secrets = {f"{name}.secret": self.mail[0].password for name in ("production", "dr")}
@@ -53,11 +55,11 @@ class World:
         if self.product:
             self.product.__exit__(kind)
         for server in (*self.mail, self.production, self.target):
-            server.discard() if isinstance(server, Slapd) else server.stop()
+            server.discard()
 
     def states(self, kind="subscriber"):
         return self.product.sql(
-            f"SELECT number, state, reason FROM entry WHERE kind = '{kind}' AND NOT removed ORDER BY number")
+            f"SELECT number, state, reason FROM entry WHERE kind = '{kind}' ORDER BY number")
 
     def await_equal(self, seconds=15):
         wait_for(lambda: differences(self.production, self.target) == [], seconds,
@@ -80,6 +82,27 @@ class World:
             dn = connection.search_s(self.production.people_dn, ldap.SCOPE_SUBTREE, f"(standinMailbox={number})", ["1.1"])[0][0]
             connection.delete_s(dn)
         connection.unbind_s()
+
+    def succeed(self, number):
+        """The number's owner leaves, and it is another person's at once."""
+        self.remove([number])
+        connection = self.production.admin()
+        dn, attributes = subscribers.subscriber(self.production.suffix, number, seed=4242)
+        connection.add_s(dn, list(attributes.items()))
+        connection.unbind_s()
+
+    def removals(self):
+        return [operation for operation in self.target.writes() if operation.kind == "DEL"]
+
+    def await_listings(self, count=3):
+        """So many more questions for all of production's numbers, whatever came of them."""
+        begun = int(self.product.sql("SELECT listing_seq FROM directory")[0][0])
+        wait_for(lambda: int(self.product.sql("SELECT listing_seq FROM directory")[0][0]) >= begun + 2 * count, 60, lambda: f"listings: {self.product.log_tail(12)}")
+
+    def reconfigure(self, **directory):
+        self.product.config["routes"][0]["directory"].update(directory)
+        self.product.write_config()
+        self.product.reload()
 
     def compare_whole(self):
         """As if a person had asked for it; until it is done."""
@@ -166,6 +189,7 @@ def test_look_before_it_leaps():
         assert "add: sn\nsn: Schmidt\n-\n" in ldif.out and "# standinPassword: not shown" in ldif.out
         assert ctl("directory", "diff", "--json").json[0]["number"] == "1002"
         assert len(world.target.writes()) == writes
+        assert ctl("directory", "sync", "--dry-run").exit == 1
         ctl("directory", "sync", "--full", "--wait").ok()
         assert differences(world.production, world.target) == []
         assert "40 of 40" in ctl("status").out
@@ -247,6 +271,127 @@ def test_passwords_are_proven_at_the_targets_door():
         assert said["1001"] == "" and said["1002"] != ""
         assert "copied password works on the target" in world.product.log()
         assert "Users4711" not in world.product.log() and "Wrong4711" not in world.product.log()
+
+
+def test_a_number_that_became_anothers_lets_nobody_hear_the_former_ones_messages():
+    """He waits, and says why; README's way out lets him in, to a mailbox that is empty of them (I10)."""
+    with World() as world:
+        production, target = world.mail
+        generator = Generator(7, scale=0.02)
+        production.deliver("1001", "INBOX", *(generator.voicemail("1001") for _ in range(3)))
+        world.await_equal()
+        ctl = world.product.ctl
+        ctl("mailbox", "add", "1001").ok()
+        wait_for(lambda: world.product.sql("SELECT target_messages FROM mirror") == [["3"]], 40, "three messages on the target")
+        wait_for(lambda: world.product.sql("SELECT owner <> '' FROM mirror") == [["1"]], 20, "that the mirror knows its owner")
+        with production.imap("1001") as mailbox:
+            mailbox.select("INBOX")
+            mailbox.store("1:*", "+FLAGS", "(\\Deleted)")
+            mailbox.expunge()
+        world.succeed(1001)
+        wait_for(lambda: ["1001", "waiting"] in [row[:2] for row in world.states()], 30, "the new one, waiting")
+        assert "waits for its owner" in ctl("why", "1001").out and "another person's" in ctl("why", "1001").out
+        with target.imap("1001") as mailbox:
+            assert mailbox.select("INBOX", readonly=True)[1] == [b"3"]
+        ctl("mailbox", "remove", "1001", "--with-copies", "--yes").ok()
+        wait_for(lambda: ("1001", "dr") not in world.product.mirrors(), 40, "that the former one's copies are gone")
+        ctl("mailbox", "add", "1001").ok()
+        ctl("directory", "sync", "--wait").ok()
+        world.await_equal()
+        with target.imap("1001") as mailbox:
+            assert mailbox.select("INBOX", readonly=True)[1] == [b"0"]
+
+
+def test_an_incomplete_list_removes_nothing_of_what_was_proven_before():
+    """Missed in two whole lists, but its time came when a part of production was at another server (a referral)."""
+    with World(directory={"delay_seconds": 5, "list_minutes": 0.01}, ldap_production={"change_detection": "full"}) as world:
+        world.await_equal()
+        world.remove([1030])
+        wait_for(lambda: world.product.sql("SELECT 1 FROM entry WHERE gone_listings >= 2") != [], 20, "two lists without 1030")
+        connection = world.production.admin()
+        dn, manage = f"ou=elsewhere,{world.production.people_dn}", [ManageDSAITControl()]
+        connection.add_ext_s(dn, [("objectClass", [b"referral", b"extensibleObject"]), ("ou", b"elsewhere"),
+                                  ("ref", b"ldap://127.0.0.1:9/")], serverctrls=manage)
+        wait_for(lambda: "is at another server" in world.product.log(), 20, "a list that is not whole")
+        wait_for(lambda: world.product.sql("SELECT 1 FROM entry WHERE gone_at < UTC_TIMESTAMP(6) - INTERVAL 5 SECOND") != [], 20,
+                 "the time of 1030")
+        world.await_listings()
+        assert world.removals() == []
+        connection.delete_ext_s(dn, serverctrls=manage)
+        connection.unbind_s()
+        wait_for(lambda: len(world.removals()) == 1, 60, "that it is removed then")
+
+
+def test_an_entry_too_big_to_be_read_is_said():
+    with World() as world:
+        world.await_equal()
+        connection = world.production.admin()
+        dn, attributes = subscribers.subscriber(world.production.suffix, 4444, audio_bytes=9_000_000)
+        connection.add_s(dn, list(attributes.items()))
+        connection.unbind_s()
+        wait_for(lambda: "could not be read" in world.product.log() and "too big" in str(world.product.sql(
+            "SELECT words FROM directory_trouble")), 20, "the entry, with what is wrong with it")
+        assert world.removals() == []
+
+
+def test_what_production_hides_is_not_gone():
+    """So few that no limit would hold them: their ids hidden, then all of them."""
+    with World(numbers=range(1001, 1011), ldap_production={"required_attributes": ["standinCos"]}) as world:
+        world.await_equal()
+        world.production.restart(hidden=["standinId"])
+        world.await_listings(6)
+        assert world.removals() == []
+        world.production.restart(hidden=["objectClass"])
+        world.await_listings(6)
+        wait_for(lambda: ["1001", "held"] in [row[:2] for row in world.states()], 30, "that they are held")
+        assert world.removals() == []
+        world.production.restart(hidden=[])
+        world.await_equal(60)
+        assert world.removals() == []
+
+
+def test_one_whose_password_vanished_is_not_equal_and_keeps_it():
+    with World() as world:
+        world.await_equal()
+        world.change(1008, {"standinPassword": [], "sn": [b"Changed"]})
+        wait_for(lambda: ["1008", "differs"] in [row[:2] for row in world.states()], 20, "1008 differs")
+        assert "shows no standinPassword" in world.product.ctl("directory", "list").out
+        world.compare_whole()
+        assert ["1008", "differs"] in [row[:2] for row in world.states()]
+        assert b"standinPassword:" in world.target.search(world.target.people_dn, "(standinMailbox=1008)", "standinPassword")
+
+
+def test_who_means_it_raises_the_limit():
+    """README's way; and of who is gone on both sides nothing is left to be told."""
+    with World() as world:
+        world.await_equal()
+        world.remove(range(1011, 1036))
+        wait_for(lambda: sum(state == "held" for _, state, _ in world.states()) == 25, 40, "25 held ones")
+        assert world.product.ctl("directory", "list").exit == 1 and world.removals() == []
+        world.reconfigure(removed_entries=100)
+        world.await_equal(40)
+        wait_for(lambda: world.product.ctl("directory", "list").exit == 0, 20, "that nothing is left to be told")
+
+
+def test_what_the_target_stores_in_another_form_is_not_written_for_ever():
+    """A clear userPassword, which the target hashes: written once, and once more when it changes (I7)."""
+    with World(target={"hash_passwords": True}) as world:
+        world.change(1001, {"userPassword": [b"first-one"]})
+        wait_for(lambda: b"userPassword:: " in world.target.search(world.target.people_dn, "(standinMailbox=1001)", "userPassword"), 20,
+                 "the hash")
+        world.await_settled()
+        before = len(world.target.writes())
+        world.compare_whole()
+        world.compare_whole()
+        assert len(world.target.writes()) == before
+        listed = [e for e in world.product.ctl("directory", "list", "--all", "--json").json if e["number"] == "1001"]
+        assert "another form" in listed[0]["stored_otherwise"]
+        world.change(1001, {"userPassword": [b"second-one"]})
+        wait_for(lambda: len(world.target.writes()) > before, 20, "the second one")
+        world.compare_whole()
+        after = len(world.target.writes())
+        world.compare_whole()
+        assert len(world.target.writes()) == after and "second-one" not in world.product.log()
 
 
 class Chance:

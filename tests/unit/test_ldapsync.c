@@ -70,8 +70,8 @@ static void test_names_and_dns(void **state)
     assert_int_equal(entry_dn_normalise("UID = Anna ,  OU=People,DC=a", text, sizeof(text)), 0);
     assert_string_equal(text, "uid=Anna,ou=People,dc=a");
     assert_int_equal(entry_dn_normalise("no DN", text, sizeof(text)), -1);
-    assert_true(entry_dn_is_below("uid=x,OU=people,dc=A", "ou=People,dc=a"));
-    assert_false(entry_dn_is_below("uid=x,ou=Other People,dc=a", "ou=People,dc=a"));
+    assert_true(entry_dn_move("uid=x,OU=people,dc=A", "ou=People,dc=a", "o=b", NULL, 0));
+    assert_false(entry_dn_move("uid=x,ou=Other People,dc=a", "ou=People,dc=a", "o=b", NULL, 0));
 }
 
 static void test_mapping(void **state)
@@ -259,6 +259,8 @@ static void test_brake(void **state)
     assert_true(store_entry_brake_holds(&limits, &(struct store_entry_brake){5, 21}, "subscribers", reason));
     assert_string_equal(reason,
                         "21 of 26 subscribers are gone from production: more than 20 and more than 2 %");
+    assert_true(store_entry_brake_holds(&limits, &(struct store_entry_brake){0, 1}, "COS", reason));
+    assert_string_equal(reason, "production lists no COS at all");
     assert_false(
         store_entry_brake_holds(&limits, &(struct store_entry_brake){9800, 200}, "subscribers", reason));
     assert_true(
