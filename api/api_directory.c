@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "store/store_directory.h"
 #include "store/store_entry.h"
+#include "store/store_handover.h"
 #include "store/store_mailbox.h"
 
 #include <string.h>
@@ -233,7 +234,11 @@ static void add_difference(void *context, const struct store_difference *differe
     listing->count++;
 }
 
-void api_directory_differences(struct api *api, struct api_request *request, struct api_answer *answer)
+typedef int read_page(struct store *store, const char *route, uint64_t after, uint32_t limit,
+                      struct listing *listing, struct err *err);
+
+static void answer_page(struct api *api, const struct api_request *request, const char *name, read_page *read,
+                        struct api_answer *answer)
 {
     struct err err = {0};
     struct listing listing = {0};
@@ -247,15 +252,57 @@ void api_directory_differences(struct api *api, struct api_request *request, str
     }
     struct store *store = api_store(api, &err);
     cJSON *document = cJSON_CreateObject();
-    listing.list = cJSON_AddArrayToObject(document, "differences");
-    if (!store ||
-        store_difference_list(store, request->param, after, limit, add_difference, &listing, &err) < 0) {
+    listing.list = cJSON_AddArrayToObject(document, name);
+    if (!store || read(store, request->param, after, limit, &listing, &err) < 0) {
         cJSON_Delete(document);
         api_problem_from(api, answer, &err, 500);
         return;
     }
     api_page_add_next(document, listing.count == limit, listing.last_id);
     api_answer_json(answer, 200, document);
+}
+
+static int read_differences(struct store *store, const char *route, uint64_t after, uint32_t limit,
+                            struct listing *listing, struct err *err)
+{
+    return store_difference_list(store, route, after, limit, add_difference, listing, err);
+}
+
+void api_directory_differences(struct api *api, struct api_request *request, struct api_answer *answer)
+{
+    answer_page(api, request, "differences", read_differences, answer);
+}
+
+static void add_handover(void *context, const struct store_handover_status *handover)
+{
+    struct listing *listing = context;
+    cJSON *object = cJSON_CreateObject();
+    api_text_add(object, "number", handover->number);
+    api_text_add(object, "former_owner", handover->former_owner);
+    api_text_add(object, "state",
+                 handover->done_seconds >= 0 ? "done"
+                 : handover->going_on        ? "going on"
+                                             : "broken off");
+    api_text_add(object, "host", handover->host);
+    api_text_add(object, "place", handover->place);
+    cJSON_AddNumberToObject(object, "messages", handover->messages);
+    cJSON_AddNumberToObject(object, "bytes", (double)handover->bytes);
+    api_text_add_seconds(object, "begun_seconds", handover->begun_seconds);
+    api_text_add_seconds(object, "done_seconds", handover->done_seconds);
+    cJSON_AddItemToArray(listing->list, object);
+    listing->last_id = handover->handover_id;
+    listing->count++;
+}
+
+static int read_handovers(struct store *store, const char *route, uint64_t after, uint32_t limit,
+                          struct listing *listing, struct err *err)
+{
+    return store_handover_list(store, route, after, limit, add_handover, listing, err);
+}
+
+void api_directory_handovers(struct api *api, struct api_request *request, struct api_answer *answer)
+{
+    answer_page(api, request, "handovers", read_handovers, answer);
 }
 
 /* ---- asking ---- */

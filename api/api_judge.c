@@ -53,6 +53,8 @@ static enum api_state state_of(const struct store_mirror_status *mirror, const s
         return API_STATE_FAILING;
     if (mirror->removing)
         return API_STATE_REMOVING;
+    if (mirror->handing_over)
+        return API_STATE_HANDING_OVER;
     if (mirror->working)
         return API_STATE_WORKING;
     if (never_done(mirror))
@@ -89,7 +91,7 @@ static bool is_well(const struct store_mirror_status *mirror, const struct api_v
 {
     if (verdict->late || verdict->behind || is_given(mirror->error) || is_given(mirror->look_error))
         return false;
-    if (verdict->held || mirror->waiting_messages > 0)
+    if (verdict->held || mirror->waiting_messages > 0 || mirror->waits_for_owner)
         return false;
     bool moving = verdict->state == API_STATE_WORKING || verdict->state == API_STATE_WAITING;
     return verdict->state == API_STATE_EQUAL || verdict->state == API_STATE_DELETING ||

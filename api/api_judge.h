@@ -19,6 +19,8 @@
     X(STOPPED, "stopped", "a site refuses the trusted server's login: nobody is tried")                      \
     X(FAILING, "failing", "the last try failed, and the next one is due later")                              \
     X(REMOVING, "removing", "its copies are being removed from the target, as a person asked")               \
+    X(HANDING_OVER, "handing over",                                                                          \
+      "its number is another person's: the former one's messages are being held")                            \
     X(WORKING, "working", "a copier works on it now")                                                        \
     X(NOT_LOOKED_AT, "not looked at", "the last proven look at production is older than the target lag")     \
     X(NEW, "new", "its first copy is still to come")                                                         \

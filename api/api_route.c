@@ -34,6 +34,7 @@ const struct api_route api_route_table[] = {
     {"GET", "/api/v1/directory/{name}/entries", API_BODY_NONE, 0, false, api_directory_entries},
     {"GET", "/api/v1/directory/{name}/troubles", API_BODY_NONE, 0, false, api_directory_troubles},
     {"GET", "/api/v1/directory/{name}/differences", API_BODY_NONE, 0, false, api_directory_differences},
+    {"GET", "/api/v1/directory/{name}/handovers", API_BODY_NONE, 0, false, api_directory_handovers},
     {"POST", "/api/v1/import", API_BODY_CSV, 8 * MB, false, api_import_csv},
     {"POST", "/api/v1/sync", API_BODY_JSON, 2 * MB, false, api_ask_sync},
     {"POST", "/api/v1/verify", API_BODY_JSON, 2 * MB, false, api_ask_verify},

@@ -222,6 +222,13 @@ static void what(const struct subject *s, char *text, size_t size)
     case API_STATE_REMOVING:
         snprintf(text, size, "A person ended the subscription; its copies are being removed from %s.", s->to);
         break;
+    case API_STATE_HANDING_OVER:
+        snprintf(
+            text, size,
+            "The number is another person's now. What %s has of the former one goes to the hold place, then "
+            "leaves %s, and only then the new one's subscriber is written there.",
+            s->to, s->to);
+        break;
     case API_STATE_WORKING:
         snprintf(text, size, "A copier is working on it now (%s).",
                  s->m->doing_owner ? s->m->doing_owner : "");
@@ -312,6 +319,7 @@ static void whose(const struct subject *s, char *text, size_t size)
 {
     switch (s->verdict.state) {
     case API_STATE_EQUAL:
+    case API_STATE_HANDING_OVER:
     case API_STATE_WORKING:
     case API_STATE_NEW:
     case API_STATE_WAITING:
@@ -485,7 +493,7 @@ static void next_try(const struct subject *s, char *text, size_t size)
         snprintf(text, size, "In %s.", api_text_duration(s->m->deletion_due_seconds, duration));
     else if (s->m->next_try_seconds >= 1)
         snprintf(text, size, "In %s.", api_text_duration(s->m->next_try_seconds, duration));
-    else if (s->m->wanted || s->m->verify_wanted || waits_for_second_look(s))
+    else if (s->m->wanted || s->m->verify_wanted || s->m->handing_over || waits_for_second_look(s))
         snprintf(text, size, "As soon as a copier is free.");
     else
         snprintf(text, size, "With the next change that is seen on production.");
@@ -537,10 +545,23 @@ static void note_gone(const struct subject *s, struct api_why *why)
              api_text_count(m->waiting_messages, "message", count), s->to);
 }
 
+static void note_handover(const struct subject *s, struct api_why *why)
+{
+    char count[API_TEXT_BYTES];
+    const struct store_mirror_status *m = s->m;
+    if (is_given(m->handover.place))
+        note(why, "%s of a former owner of the number %s in %s on %s, for good.",
+             api_text_count(m->handover.messages, "message", count), m->handover.messages == 1 ? "is" : "are",
+             m->handover.place, m->handover.host);
+}
+
 /* As the directory knows him; nothing where all is well. */
 static void note_subscriber(const struct subject *s, struct api_why *why)
 {
     const struct store_mirror_status *m = s->m;
+    note_handover(s, why);
+    if (m->handing_over)
+        return;
     if (m->waits_for_owner)
         note(why,
              "It waits for its owner: the subscriber is not on %s yet%s%s. `mirrorctl directory list` shows "

@@ -102,5 +102,9 @@ int remove_copies(struct turn *turn, struct err *err)
     turn->target = target_open_imap(access_session_imap(turn->target_session), turn_guard, turn);
     if (target_list(turn->target, err) != 0 || remove_from_all(turn, err) != 0)
         return err_prefix(err, "remove copies");
-    return CRASH_AFTER(MIRROR_FORGOTTEN, store_mirror_forget(turn->tools->store, &turn->claim->lease, err));
+    if (CRASH_AFTER(MIRROR_FORGOTTEN, store_mirror_forget(turn->tools->store, &turn->claim->lease, err)) != 0)
+        return -1;
+    log_info("mirror ended: its copies are removed");
+    turn->given_back = true;
+    return 0;
 }

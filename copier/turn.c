@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "copier/deletions.h"
+#include "copier/handover.h"
 #include "copier/reconcile.h"
 #include "copier/remove.h"
 #include "copier/verify.h"
@@ -258,6 +259,8 @@ static int work_on(struct turn *turn, bool *verified_out, struct err *err)
         CRASH_AFTER(RECHECK_NOTED, store_mirror_recheck_later(turn->tools->store, &turn->claim->lease,
                                                               turn->route->late_command_minutes, err)) != 0)
         return -1;
+    if (turn->claim->handing_over)
+        return handover_run(turn, err);
     if (open_sides(turn, err) != 0 || folders_prepare(turn, &work, err) != 0)
         goto out;
     result = reconcile_all(turn, &work, err);
@@ -322,9 +325,8 @@ static bool give_back(struct turn *turn, int result, bool verified, const struct
 
 static void say(const struct turn *turn, int result, const struct err *error, char *said, size_t said_size)
 {
-    if (result == 0 && turn->claim->removing) {
-        snprintf(said, said_size, "copies removed");
-        log_info("mirror ended: its copies are removed");
+    if (result == 0 && turn->given_back) {
+        snprintf(said, said_size, "%s", turn->claim->removing ? "copies removed" : "handed over");
         return;
     }
     if (result != 0) {
@@ -379,7 +381,7 @@ bool turn_run(const struct turn_tools *tools, struct store_claim *claim, char *s
     if (result != 0)
         error_of(&turn, &err);
     say(&turn, result, &err, said, said_size);
-    done = result == 0 && claim->removing ? true : give_back(&turn, result, verified, &err);
+    done = result == 0 && turn.given_back ? true : give_back(&turn, result, verified, &err);
     close_sides(&turn);
     *tools->current = NULL;
     free(turn.verify_report);

@@ -31,6 +31,7 @@ struct turn {
     struct imap_list source_list;
     bool list_target;            /* list every target folder whole in this turn */
     bool yielded;                /* time was over before all was done */
+    bool given_back;             /* the lease ended with the work's own last transaction */
     bool breaker_tripped;        /* production's: nothing is removed or overwritten (I6) */
     int64_t next_glance_boot_ms; /* when to ask the store again whether something more urgent waits */
     struct store_mirror_figures figures;

@@ -47,6 +47,9 @@ const struct ctl_command ctl_command_table[] = {
      ctl_directory_sync},
     {"directory diff", "", "what a sync would change, attribute by attribute", 0, 0,
      CTL_BIT(ROUTE) | CTL_BIT(LDIF) | CTL_BIT(TIMEOUT), NULL, ctl_directory_diff},
+    {"directory handovers", "",
+     "numbers that became another person's, and where the former one's messages are", 0, 0, CTL_BIT(ROUTE),
+     NULL, ctl_directory_handovers},
     {0},
 };
 

@@ -165,6 +165,39 @@ enum ctl_exit ctl_directory_list(struct ctl *ctl, const struct ctl_args *args)
     return exit;
 }
 
+enum ctl_exit ctl_directory_handovers(struct ctl *ctl, const struct ctl_args *args)
+{
+    static const char *const titles[] = {"ROUTE", "NUMBER", "STATE", "BEGUN", "MESSAGES", "HOST", "PLACE"};
+    enum ctl_exit exit = CTL_WELL;
+    struct gathering gathering = {.what = "handovers", .query = "", .route = args->value[CTL_OPT_ROUTE]};
+    cJSON *handovers = gather(ctl, &gathering, &exit);
+    const cJSON *handover;
+    struct ctl_table table;
+    if (!handovers)
+        return exit;
+    ctl_table_init(&table, titles, 7, 0, 6);
+    cJSON_ArrayForEach (handover, handovers) {
+        size_t row = ctl_table_row(&table);
+        char age[16];
+        ctl_table_set(&table, row, 0, CTL_PLAIN, ctl_text(handover, "route"));
+        ctl_table_set(&table, row, 1, CTL_PLAIN, ctl_text(handover, "number"));
+        ctl_table_set(&table, row, 2, CTL_PLAIN, ctl_text(handover, "state"));
+        ctl_table_set(&table, row, 3, CTL_PLAIN, ctl_age(ctl_number(handover, "begun_seconds", -1), age));
+        ctl_table_setf(&table, row, 4, CTL_PLAIN, "%.0f", ctl_number(handover, "messages", 0));
+        ctl_table_set(&table, row, 5, CTL_PLAIN, ctl_text(handover, "host"));
+        ctl_table_set(&table, row, 6, CTL_PLAIN, ctl_text(handover, "place"));
+    }
+    if (ctl->json)
+        ctl_print_json(handovers);
+    else if (table.rows > 0)
+        ctl_print_table(ctl, &table);
+    else
+        ctl_say("no mirrored number became another person's yet");
+    ctl_table_fini(&table);
+    cJSON_Delete(handovers);
+    return exit;
+}
+
 /* ---- sync ---- */
 
 static cJSON *ask_for(struct ctl *ctl, const struct ctl_args *args, bool dry, enum ctl_exit *exit_out)

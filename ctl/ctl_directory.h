@@ -9,6 +9,7 @@
 enum ctl_exit ctl_directory_list(struct ctl *ctl, const struct ctl_args *args);
 enum ctl_exit ctl_directory_sync(struct ctl *ctl, const struct ctl_args *args);
 enum ctl_exit ctl_directory_diff(struct ctl *ctl, const struct ctl_args *args);
+enum ctl_exit ctl_directory_handovers(struct ctl *ctl, const struct ctl_args *args);
 
 /* For `status`: a table of the routes that have one; nothing if there is none. */
 void ctl_directory_show(const struct ctl *ctl, const cJSON *routes);

@@ -10,10 +10,12 @@
 #include "ldapsync/round_list.h"
 #include "ldapsync/user_login.h"
 #include "ldapsync/writer.h"
+#include "store/store_breaker.h"
 #include "store/store_listed.h"
 #include "store/store_mirror.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what the parts ask ---- */
@@ -111,6 +113,40 @@ static int list(struct round *round, enum store_kind kind, struct err *err)
     return store_listed_pair(round->tools->store, &round->claim->lease, kind, wanted->names ? 0 : since, err);
 }
 
+/* Where a great many numbers became strangers' at once, it is rather production that is another. */
+static int doubt_production(struct round *round, const struct store_entry_strangers *strangers,
+                            struct err *err)
+{
+    bool tripped = false;
+    char *reason =
+        str_format("the directory says that %u of %u mirrored numbers became another person's at once",
+                   strangers->count + strangers->lately, strangers->mirrors);
+    int result = store_breaker_trip(round->tools->store, round->route->from, reason, &tripped, err);
+    if (result == 0 && tripped)
+        log_error(
+            "breaker tripped: nothing is removed or overwritten on routes from this site before a person "
+            "decides (mirrorctl held list)",
+            LOG_STR("site", round->route->from), LOG_STR("reason", reason));
+    free(reason);
+    return result;
+}
+
+static int tell_owners(struct round *round, struct err *err)
+{
+    struct store *store = round->tools->store;
+    const struct store_directory_lease *lease = &round->claim->lease;
+    struct store_entry_strangers strangers;
+    if (store_entry_tell_owners(store, lease, round->route->from_site->ldap.id_attribute, &strangers, err) !=
+        0)
+        return -1;
+    if (strangers.production_in_doubt && doubt_production(round, &strangers, err) != 0)
+        return -1;
+    if (strangers.count > 0)
+        log_warning("numbers became another person's: their mirrors are handed over",
+                    LOG_UINT("numbers", strangers.count));
+    return store_entry_hand_over(store, lease, err);
+}
+
 /* COS come before the subscribers, who refer to them, and go after them. */
 static int carry_out(struct round *round, struct err *err)
 {
@@ -119,7 +155,7 @@ static int carry_out(struct round *round, struct err *err)
     if (list(round, STORE_COS, err) != 0 || writer_run(round, STORE_COS, err) != 0 ||
         list(round, STORE_SUBSCRIBER, err) != 0)
         return -1;
-    if (!round->dry && store_entry_owners(round->tools->store, &round->claim->lease, err) != 0)
+    if (!round->dry && tell_owners(round, err) != 0)
         return -1;
     if (writer_run(round, STORE_SUBSCRIBER, err) != 0)
         return -1;

@@ -128,7 +128,9 @@ CREATE TABLE IF NOT EXISTS look (
 -- withheld_messages: their flags are not written while the site's breaker is tripped.
 -- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing.
 -- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed, unless
--- its copies are to be removed. Written by: ldapsync (both), api (waits_for_owner = 0 when its copies are to be removed).
+-- its copies are to be removed. handing_over: it is another person's, and what the target has of the former one goes to the hold
+-- place, which is all that is done with it then. Written by: ldapsync (all three), api (waits_for_owner = 0 when its copies are to
+-- be removed), copier (owner = '', handing_over = 0 when that is done).
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -140,8 +142,8 @@ CREATE TABLE IF NOT EXISTS mirror (
   verify_wanted_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_deep        BOOLEAN NOT NULL DEFAULT 0,
-  pending            BOOLEAN AS ((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner)
-                     PERSISTENT,
+  pending            BOOLEAN AS ((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner
+                     OR handing_over) PERSISTENT,
   wanted_at          DATETIME(6) NULL,
   due_at             DATETIME(6) NOT NULL,
   pushed_at          DATETIME(6) NULL,
@@ -174,6 +176,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   deletion_due_at    DATETIME(6) NULL,
   owner              VARBINARY(200) NOT NULL DEFAULT '',
   waits_for_owner    BOOLEAN NOT NULL DEFAULT 0,
+  handing_over       BOOLEAN NOT NULL DEFAULT 0,
   refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
   copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
@@ -355,13 +358,32 @@ CREATE TABLE IF NOT EXISTS removal (
   KEY tidy (at)
 );
 
+-- handover: a number that became another person's (I10), and where the former one's messages are: a Maildir (copier/hold.h) in
+-- the directory `place` of that host. done_at: all are there, proven, and none is on the target any more. messages, bytes: held so far.
+-- Rows stay for ever, as do the messages. Written by: copier, under the mirror's epoch; one row a mirror, former owner and place.
+CREATE TABLE IF NOT EXISTS handover (
+  handover_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  route_id      INT UNSIGNED NOT NULL,
+  mirror_id     BIGINT UNSIGNED NOT NULL,
+  number        VARBINARY(64) NOT NULL,
+  former_owner  VARBINARY(200) NOT NULL,
+  host          VARBINARY(100) NOT NULL,
+  place         VARBINARY(1000) NOT NULL,
+  messages      INT UNSIGNED NOT NULL DEFAULT 0,
+  bytes         BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  begun_at      DATETIME(6) NOT NULL,
+  done_at       DATETIME(6) NULL,
+  KEY mirror (mirror_id, done_at),
+  KEY number (number, handover_id)
+);
+
 -- directory: one route whose subscribers and COS are kept equal, and the queue of ldapsync: a row is due when due_at has come,
 -- or a wanted number is above the done one. Written by: supervisor (row made; configured), api (wanted numbers raised),
 -- ldapsync (the rest, fenced by lease_epoch). full_: compare both sides whole; dry_: only plan, into directory_difference.
 -- listing_seq: numbers the listings of `listed`. change_mark: what the next question for changes begins with; stored only
 -- after all that it covers is settled; mark_kind says what it is. changes_at: production was asked for changes and answered;
 -- listed_at: it told all its numbers; compared_at: both sides were compared whole. foreign_: entries of the target that
--- never came from us, left alone. troubles: entries that can't be mirrored (no number, a number twice): directory_trouble.
+-- never came from us, left alone. id_attribute: what the owners of the mirrors were told by. troubles: entries that can't be mirrored (no number, a number twice): directory_trouble.
 CREATE TABLE IF NOT EXISTS directory (
   route_id          INT UNSIGNED NOT NULL PRIMARY KEY,
   configured        BOOLEAN NOT NULL DEFAULT 1,
@@ -384,6 +406,7 @@ CREATE TABLE IF NOT EXISTS directory (
   listed_at         DATETIME(6) NULL,
   compared_at       DATETIME(6) NULL,
   list_wanted       BOOLEAN NOT NULL DEFAULT 0,
+  id_attribute      VARBINARY(128) NOT NULL DEFAULT '',
   foreign_subscribers INT UNSIGNED NOT NULL DEFAULT 0,
   foreign_cos       INT UNSIGNED NOT NULL DEFAULT 0,
   troubles          INT UNSIGNED NOT NULL DEFAULT 0,

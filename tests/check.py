@@ -39,7 +39,8 @@ def chosen(args):
     rows = suites.table().values()
     if args.suite:
         needed = {"build-gcc", *(suites.NEEDS[name] for name in args.suite if name in suites.NEEDS)}
-        return [row.name for row in rows if row.name in {*args.suite, *needed}]
+        parts = tuple(f"{name}-" for name in suites.PARTED & set(args.suite))
+        return [row.name for row in rows if row.name in {*args.suite, *needed} or row.name.startswith(parts)]
     return [row.name for row in rows if args.all or not row.long]
 
 

@@ -4,6 +4,7 @@ import pathlib
 
 TESTS = pathlib.Path(__file__).resolve().parent
 NEEDS = {"crash": "build-clang", "chaos-poor": "build-clang"}  # that build besides build-gcc, which all need
+PARTED = {"directory"}  # suites that take theirs along: directory-*
 WRAPPED = {"build-gcc", "build-clang", "unit", "fuzz", "demo", "fresh"}  # functions of suites/test_suites.py
 
 Suite = collections.namedtuple("Suite", "name time long shows")

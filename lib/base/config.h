@@ -120,6 +120,7 @@ struct config_directory {
     double poll_seconds, list_minutes, compare_hours, overlap_seconds, delay_seconds;
     uint32_t removed_entries;
     double removed_share; /* 0 to 1 */
+    char *hold_dir;       /* NULL: <data_dir>/held */
 };
 
 struct config_route {

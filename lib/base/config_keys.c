@@ -707,7 +707,13 @@ static const struct config_key keys[] = {
      .min = 0,
      .max = 1,
      .help = "more than that, and more than this share of all, are held for a person to decide"},
-    LATER("routes[].directory.hold_dir"),
+    {.path = "routes[].directory.hold_dir",
+     .type = CONFIG_KEY_PATH,
+     AT(config_route, directory.hold_dir),
+     .shown = "`data_dir/held`",
+     .help = "where the former owner's messages go when a mailbox number becomes another person's; with "
+             "copiers on "
+             "several hosts a directory that all of them share"},
     LATER("routes[].directory.subscribe"),
 
     {.path = "workers.scanner",

@@ -47,6 +47,10 @@
     X(store, FOLDER_MADE, "folder recorded as made by us")                                                   \
     X(store, MARKS_STORED, "marks stored")                                                                   \
     X(store, MIRROR_FORGOTTEN, "mirror forgotten")                                                           \
+    X(store, HANDOVER_BEGUN, "hand-over begun")                                                              \
+    X(store, HANDOVER_NOTED, "messages in the hold place noted")                                             \
+    X(store, HANDOVER_WAITS, "hand-over waits for late commands, mirror given back")                         \
+    X(store, HANDOVER_DONE, "hand-over done: mirror made a new one")                                         \
     X(store, TURN_RECORDED, "turn recorded, mirror given back")
 
 #ifdef MM_CRASH_POINTS

@@ -312,6 +312,7 @@ int imap_messages_search_all(struct imap_session *session, struct imap_uids *uid
 struct digesting {
     uint32_t uid;
     struct digest *digest;
+    const struct imap_body_sink *sink; /* NULL: none */
     bool ours, found;
     struct answer answer;
 };
@@ -326,8 +327,11 @@ static void on_body_begin(void *context, uint32_t uid, uint64_t size_bytes)
 static size_t on_body_bytes(void *context, const char *bytes, size_t len)
 {
     struct digesting *digesting = context;
-    if (digesting->ours)
-        digest_add(digesting->digest, bytes, len);
+    if (!digesting->ours)
+        return len;
+    digest_add(digesting->digest, bytes, len);
+    if (digesting->sink)
+        digesting->sink->on_bytes(digesting->sink->context, bytes, len);
     return len;
 }
 
@@ -345,10 +349,10 @@ static void on_body_done(void *context, int result, const char *code, const stru
     on_done(&digesting->answer, result, err);
 }
 
-int imap_messages_body_digest(struct imap_session *session, uint32_t uid, struct digest_pair *pair_out,
-                              bool *found_out, struct err *err)
+int imap_messages_body_copy(struct imap_session *session, uint32_t uid, const struct imap_body_sink *sink,
+                            struct digest_pair *pair_out, bool *found_out, struct err *err)
 {
-    struct digesting digesting = {.uid = uid, .digest = digest_new()};
+    struct digesting digesting = {.uid = uid, .digest = digest_new(), .sink = sink};
     struct imap_handlers handlers = {.context = &digesting,
                                      .on_body_begin = on_body_begin,
                                      .on_body_bytes = on_body_bytes,
@@ -361,4 +365,10 @@ int imap_messages_body_digest(struct imap_session *session, uint32_t uid, struct
     digest_end(digesting.digest, pair_out);
     digest_free(digesting.digest);
     return result;
+}
+
+int imap_messages_body_digest(struct imap_session *session, uint32_t uid, struct digest_pair *pair_out,
+                              bool *found_out, struct err *err)
+{
+    return imap_messages_body_copy(session, uid, NULL, pair_out, found_out, err);
 }

@@ -53,5 +53,12 @@ int imap_messages_search_all(struct imap_session *session, struct imap_uids *uid
 /* Digests of one whole message, streamed; *found_out false if it is gone. */
 int imap_messages_body_digest(struct imap_session *session, uint32_t uid, struct digest_pair *pair_out,
                               bool *found_out, struct err *err);
+/* The same, and each piece goes to the sink as it comes. After -1 the sink may have had a part of the message. */
+struct imap_body_sink {
+    void (*on_bytes)(void *context, const char *bytes, size_t len);
+    void *context;
+};
+int imap_messages_body_copy(struct imap_session *session, uint32_t uid, const struct imap_body_sink *sink,
+                            struct digest_pair *pair_out, bool *found_out, struct err *err);
 
 #endif

@@ -82,9 +82,20 @@ int store_entry_settled(struct store *store, const struct store_directory_lease 
                         const struct store_entry_result *result, struct err *err);
 
 /* ---- owners (I10) ---- */
-/* Whose messages the route's mirrors hold: one without an owner gets the present one, if he is on the target. Where a mirror's
- * number is another person's by now, it waits, and so does the new one's entry: else he would hear the former one's. */
-int store_entry_owners(struct store *store, const struct store_directory_lease *lease, struct err *err);
+struct store_entry_strangers {
+    uint32_t count;   /* mirrors whose number is found to be another person's just now */
+    uint32_t lately;  /* and those of the last hour, unless a person has decided about production since */
+    uint32_t mirrors; /* of all on the route */
+    bool production_in_doubt; /* so many of them that production was rather exchanged: the breaker's matter */
+};
+/* Whose messages the route's mirrors hold: one without an owner gets the present one, if he is on the target. With another
+ * `id_attribute` than last time nobody is a stranger: all owners are told anew. */
+int store_entry_tell_owners(struct store *store, const struct store_directory_lease *lease,
+                            const char *id_attribute, struct store_entry_strangers *strangers_out,
+                            struct err *err);
+/* Where a mirror's number is another person's by now, it is handed over (store_handover.h), and the new one's entry waits: else
+ * he would hear the former one's messages. One whose number is its owner's again is not handed over any more. */
+int store_entry_hand_over(struct store *store, const struct store_directory_lease *lease, struct err *err);
 /* Does the number's mirror still hold another person's messages? */
 int store_entry_has_former_owner(struct store *store, uint32_t route_id, const char *number,
                                  const char *identity, bool *has_out, struct err *err);
@@ -93,8 +104,8 @@ int store_entry_release_mirrors(struct store *store, const struct store_director
                                 struct err *err);
 
 /* ---- removals ---- */
-/* Entries that may be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart. All that is gone is
- * judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it is held: not returned. At most
+/* Entries that may be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart; not while their
+ * messages are handed over: the mailbox goes with its subscriber. All that is gone is judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it is held: not returned. At most
  * `max`, behind `after_entry_id`; each must be looked for once more. `dry`: held ones are returned too. */
 struct store_entry_removal {
     const struct config_directory *limits;

@@ -77,16 +77,19 @@ int store_entry_removable(struct store *store, const struct store_directory_leas
     if (after_entry_id == 0 && store_directory_tx(store, lease, judge_body, &judging, err) != 0)
         return -1;
     return store_entry_row_read_all(
-        STORE_ROWS(store, err,
-                   "SELECT " STORE_ENTRY_ROW
-                   " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
-                   "e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND "
-                   "e.target_dn <> '' AND (e.state = 'gone' OR (? AND e.state = 'held')) AND (e.next_try_at "
-                   "IS NULL OR "
-                   "e.next_try_at <= UTC_TIMESTAMP(6)) ORDER BY e.entry_id LIMIT ?",
-                   bind_u64(lease->route_id), bind_text(store_directory_tx_kind(removal->kind)),
-                   bind_u64(after_entry_id), bind_u64((uint64_t)(removal->limits->delay_seconds * 1e6)),
-                   bind_bool(removal->dry), bind_u64(max)),
+        STORE_ROWS(
+            store, err,
+            "SELECT " STORE_ENTRY_ROW
+            " FROM entry e WHERE e.route_id = ? AND e.kind = ? AND e.entry_id > ? AND "
+            "e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND "
+            "e.target_dn <> '' AND (e.state = 'gone' OR (? AND e.state = 'held')) AND (e.next_try_at "
+            "IS NULL OR "
+            "e.next_try_at <= UTC_TIMESTAMP(6)) AND NOT EXISTS (SELECT 1 FROM mirror m JOIN mailbox b ON "
+            "b.mailbox_id = m.mailbox_id WHERE m.route_id = e.route_id AND m.handing_over AND m.owner = "
+            "e.identity AND b.number = e.number AND e.kind = 'subscriber') ORDER BY e.entry_id LIMIT ?",
+            bind_u64(lease->route_id), bind_text(store_directory_tx_kind(removal->kind)),
+            bind_u64(after_entry_id), bind_u64((uint64_t)(removal->limits->delay_seconds * 1e6)),
+            bind_bool(removal->dry), bind_u64(max)),
         entries_out, err);
 }
 

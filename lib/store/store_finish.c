@@ -251,7 +251,7 @@ int store_mirror_recheck_later(struct store *store, const struct store_lease *le
 /* ---- the end of a mirror ---- */
 
 /* In this order: the mirror's row is locked already, its contents go before it. */
-static const char *const mirror_removals[] = {
+static const char *const content_removals[] = {
     "DELETE i FROM intent i JOIN folder f ON f.folder_id = i.folder_id WHERE f.mirror_id = ?",
     "DELETE l FROM loss l JOIN folder f ON f.folder_id = l.folder_id WHERE f.mirror_id = ?",
     "DELETE g FROM message g JOIN folder f ON f.folder_id = g.folder_id WHERE f.mirror_id = ?",
@@ -260,7 +260,6 @@ static const char *const mirror_removals[] = {
     "WHERE p.mirror_id = ? AND o.outcome IN ('open', 'kept')",
     "UPDATE plan SET ended_at = UTC_TIMESTAMP(6), state = IF(state = 'refused', state, 'dissolved') "
     "WHERE mirror_id = ? AND ended_at IS NULL",
-    "DELETE FROM mirror WHERE mirror_id = ?",
 };
 
 /* With its last mirror a mailbox goes, too. */
@@ -280,6 +279,12 @@ static int run_all(struct store *store, const char *const *statements, size_t co
         if (STORE_EXEC(store, err, statements[i], bind_u64(id)) < 0)
             return -1;
     return 0;
+}
+
+int store_finish_empty(struct store *store, uint64_t mirror_id, struct err *err)
+{
+    return run_all(store, content_removals, sizeof(content_removals) / sizeof(*content_removals), mirror_id,
+                   err);
 }
 
 /* The mailbox whose removal is still wanted, locked; 0: it was subscribed again. */
@@ -305,8 +310,8 @@ static int forget_body(struct store *store, void *context, struct err *err)
                           bind_u64(lease->mirror_id)) < 0
                    ? -1
                    : 0;
-    if (run_all(store, mirror_removals, sizeof(mirror_removals) / sizeof(*mirror_removals), lease->mirror_id,
-                err))
+    if (store_finish_empty(store, lease->mirror_id, err) != 0 ||
+        STORE_EXEC(store, err, "DELETE FROM mirror WHERE mirror_id = ?", bind_u64(lease->mirror_id)) < 0)
         return -1;
     return run_all(store, mailbox_removals, sizeof(mailbox_removals) / sizeof(*mailbox_removals), mailbox_id,
                    err);

@@ -66,7 +66,13 @@ struct store_mirror_status {
     uint64_t breaker_plan; /* stops deletions and overwriting on all routes from its production; 0: none */
     bool breaker_refused;
     const char *from_login_state, *to_login_state, *from_error, *to_error;
-    bool waits_for_owner; /* not copied yet: its subscriber is not on the target */
+    bool waits_for_owner;         /* not copied yet: its subscriber is not on the target */
+    bool handing_over;            /* its number is another person's (store_handover.h) */
+    struct {                      /* the last time it was, if ever */
+        const char *host, *place; /* "": never */
+        uint32_t messages;
+        double done_seconds; /* -1: not done */
+    } handover;
     const char *subscriber_state, *subscriber_reason,
         *subscriber_attributes; /* as the directory knows him; "" */
 };

@@ -85,6 +85,7 @@ static void read_claim(struct store_query *query, struct store_claim *claim)
     claim->taken_over = store_query_bool(query);
     claim->recheck_target = store_query_bool(query);
     claim->fail_count = store_query_u32(query);
+    claim->handing_over = store_query_bool(query);
 }
 
 static int choose(struct store *store, const struct claiming *claiming, struct err *err)
@@ -94,7 +95,7 @@ static int choose(struct store *store, const struct claiming *claiming, struct e
         "SELECT m.mirror_id, m.mailbox_id, m.route_id, m.priority, m.wanted_seq, m.done_seq, "
         "m.verify_wanted_seq, "
         "m.verify_done_seq, m.verify_deep, m.lease_epoch, m.lease_owner IS NOT NULL OR m.target_suspect, "
-        "COALESCE(m.recheck_target_at <= UTC_TIMESTAMP(6), 0), m.fail_count "
+        "COALESCE(m.recheck_target_at <= UTC_TIMESTAMP(6), 0), m.fail_count, m.handing_over "
         "FROM mirror m FORCE INDEX (queue) WHERE " DUE_ON_ROUTES
         "ORDER BY m.priority, m.due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
         IN_ROUTES(claiming->routes));

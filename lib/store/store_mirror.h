@@ -29,6 +29,7 @@ struct store_claim {
     bool taken_over;     /* the former owner did not release it: list the target whole */
     bool recheck_target; /* recheck_target_at has come: list the target whole once more */
     bool removing;       /* a person asked to remove the copies: nothing else is to be done */
+    bool handing_over;   /* its number is another person's (store_handover.h): likewise */
     uint32_t fail_count;
 };
 

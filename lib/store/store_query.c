@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_PARAMS = 400, MAX_COLUMNS = 64, FIRST_COLUMN_BYTES = 1024 };
+enum { MAX_PARAMS = 400, MAX_COLUMNS = 96, FIRST_COLUMN_BYTES = 1024 };
 static const size_t max_result_bytes = (size_t)1 << 30;
 
 struct column {

@@ -43,9 +43,13 @@ static const char status_sql[] =
     "ORDER BY q.plan_id DESC LIMIT 1), ''), "
     "(SELECT MIN(q.plan_id) " BREAKER "), "
     "EXISTS (SELECT 1 " BREAKER " AND q.state = 'refused'), m.waits_for_owner, "
-    "(SELECT e.state " SUBSCRIBER "), (SELECT e.reason " SUBSCRIBER "), (SELECT e.attributes " SUBSCRIBER ") "
+    "(SELECT e.state " SUBSCRIBER "), (SELECT e.reason " SUBSCRIBER "), (SELECT e.attributes " SUBSCRIBER
+    "), "
+    "m.handing_over, h.host, h.place, h.messages, " AGE "h.done_at" OLD " "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
+    "LEFT JOIN handover h ON h.handover_id = (SELECT MAX(k.handover_id) FROM handover k WHERE k.mirror_id = "
+    "m.mirror_id) "
     "LEFT JOIN look l ON l.mailbox_id = m.mailbox_id AND l.site_id = r.from_site_id "
     "WHERE (? IS NULL OR b.number = ?) AND (? IS NULL OR r.name = ?) AND b.mailbox_id IN "
     "(SELECT page.mailbox_id FROM (SELECT a.mailbox_id FROM mailbox a WHERE a.number > ? "
@@ -141,6 +145,11 @@ static void read_subscriber(struct store_query *query, struct store_mirror_statu
     status->subscriber_state = store_query_text(query);
     status->subscriber_reason = store_query_text(query);
     status->subscriber_attributes = store_query_text(query);
+    status->handing_over = store_query_bool(query);
+    status->handover.host = store_query_text(query);
+    status->handover.place = store_query_text(query);
+    status->handover.messages = store_query_u32(query);
+    status->handover.done_seconds = store_query_real_or(query, -1);
 }
 
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,

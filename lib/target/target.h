@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "imap/imap_append.h"
+#include "imap/imap_messages.h"
 
 struct target;
 
@@ -62,6 +63,9 @@ int target_header_digests(struct target *target, const char *name, const uint32_
                           uint8_t (*digests_out)[DIGEST_BYTES], bool *found_out, struct err *err);
 int target_body_digest(struct target *target, const char *name, uint32_t uid, struct digest_pair *pair_out,
                        bool *found_out, struct err *err);
+/* The same, and the bytes go to the sink (imap_messages.h). */
+int target_body_copy(struct target *target, const char *name, uint32_t uid, const struct imap_body_sink *sink,
+                     struct digest_pair *pair_out, bool *found_out, struct err *err);
 
 /* Changes flags of these UIDs (ascending): only +FLAGS and -FLAGS, others' keywords stay. What of `add` the folder
  * cannot keep (PERMANENTFLAGS) is not sent: the caller reads back what the target has. *refused_out: the server said NO

@@ -311,14 +311,20 @@ int target_header_digests(struct target *target, const char *name, const uint32_
     return result == 0 ? 0 : blame(err);
 }
 
-int target_body_digest(struct target *target, const char *name, uint32_t uid, struct digest_pair *pair_out,
-                       bool *found_out, struct err *err)
+int target_body_copy(struct target *target, const char *name, uint32_t uid, const struct imap_body_sink *sink,
+                     struct digest_pair *pair_out, bool *found_out, struct err *err)
 {
     if (open_folder(target, name, false, NULL, err) != 0)
         return -1;
-    if (imap_messages_body_digest(target->session, uid, pair_out, found_out, err) != 0)
+    if (imap_messages_body_copy(target->session, uid, sink, pair_out, found_out, err) != 0)
         return blame(err);
     return 0;
+}
+
+int target_body_digest(struct target *target, const char *name, uint32_t uid, struct digest_pair *pair_out,
+                       bool *found_out, struct err *err)
+{
+    return target_body_copy(target, name, uid, NULL, pair_out, found_out, err);
 }
 
 /* ---- flags ---- */

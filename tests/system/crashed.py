@@ -124,7 +124,7 @@ class Crashed(Copied):
             return self.number(f"SELECT COUNT(*) {of} JOIN intent i USING (folder_id) WHERE b.number = '{mailbox}'")
         if "EXPUNGE" in died:
             return self.number(f"""SELECT COUNT(*) {of} JOIN message g USING (folder_id)
-                                   WHERE b.number = '{mailbox}' AND (g.removal = 'begun' OR b.removing)""")
+                                   WHERE b.number = '{mailbox}' AND (g.removal = 'begun' OR b.removing OR m.handing_over)""")
         return True
 
     def write_seq(self, mailbox):

@@ -33,7 +33,7 @@ RULES = {
         WHERE done_seq > wanted_seq OR verify_done_seq > verify_wanted_seq""",
     "a mirror is not done": """SELECT mirror_id, wanted_seq, done_seq, error FROM mirror WHERE pending""",
     "a mirror is done and behind": """SELECT mirror_id, behind_since FROM mirror
-        WHERE NOT pending AND behind_since IS NOT NULL""",
+        WHERE NOT pending AND NOT waits_for_owner AND behind_since IS NOT NULL""",
     "a mirror is done and somebody's": """SELECT mirror_id, lease_owner FROM mirror WHERE NOT pending AND lease_owner IS NOT NULL
         AND lease_until > UTC_TIMESTAMP(6)""",
     "a mirror is done and in error": """SELECT mirror_id, fail_count, error FROM mirror

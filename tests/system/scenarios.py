@@ -3,6 +3,8 @@ at first, whether that is mirrored before, and what is changed then; the same in
 Small: each step costs a run.
 
 `Play` makes as many of those mailboxes as are wanted, and judges how they ended."""
+import pathlib
+
 from copied import quoted
 from invariants import broken, broken_on_target, end_of
 from mirrored import delete, folders
@@ -37,6 +39,10 @@ class Scenario:
     def change_all(self, sides, mailboxes):
         for mailbox in mailboxes:
             self.change(sides, mailbox)
+
+    def wrong(self, sides, mailbox):
+        """What else is not as it should be at the end."""
+        return []
 
 
 class FirstCopy(Scenario):
@@ -133,6 +139,26 @@ class Removal(Scenario):
         sides.sql(f"UPDATE mailbox SET removing = 1 WHERE number = '{mailbox}'")
 
 
+class HandOver(Scenario):
+    """The number is another person's, as the directory says; somebody left a message on the target itself."""
+    mirrors = False
+
+    def change(self, sides, mailbox):
+        sides.target.deliver(mailbox, "INBOX", self.more[0])
+        sides.sql(f"""UPDATE mirror m JOIN mailbox b USING (mailbox_id) SET owner = 'former', handing_over = 1, waits_for_owner = 1,
+                      due_at = '9999-01-01' WHERE b.number = '{mailbox}'""")
+
+    def wrong(self, sides, mailbox):
+        """All that was there is held, once, in its folder."""
+        rows = sides.sql(f"SELECT place, messages, done_at IS NOT NULL FROM handover WHERE number = '{mailbox}'")
+        if [row[1:] for row in rows] != [["5", "1"]]:
+            return [f"{mailbox}: hand-overs {rows}"]
+        expected = {"cur": self.first[INBOX] + self.more[:1], ".Greetings/cur": self.first[GREETINGS]}
+        held = {folder: sorted(path.read_bytes() for path in (pathlib.Path(rows[0][0]) / folder).iterdir()) for folder in expected}
+        return [f"{mailbox}: {folder} holds {len(held[folder])} messages, not those that were there" for folder, messages in expected.items()
+                if held[folder] != sorted(message.data for message in messages)]
+
+
 def stores(server, mailbox, folder, *commands):
     """[(UIDs, item, flags)] by a user's own client."""
     connection = server.imap(mailbox)
@@ -146,7 +172,7 @@ def stores(server, mailbox, folder, *commands):
 SCENARIOS = {"first copy": FirstCopy, "delta": Delta, "flags": Flags, "folder rename": Rename,
              "UIDVALIDITY of production": SourceUidvalidity, "UIDVALIDITY of the target": TargetUidvalidity,
              "adoption": Adoption, "deletion": Deletion, "deletion held": DeletionHeld, "plan allowed": PlanAllowed,
-             "copies removed": Removal}
+             "copies removed": Removal, "hand-over": HandOver}
 
 
 def _less(rows, others):
@@ -190,6 +216,7 @@ class Play:
             wrong += compare_mailbox(mailbox, expected, content)
             wrong += [f"{mailbox}: the store ends with {_less(mine, theirs)}, undisturbed with {_less(theirs, mine)}"
                       for mine, theirs in zip(end_of(self.world.sql, mailbox), ends) if mine != theirs]
+            wrong += self.scenario.wrong(self.world, mailbox)
             if self.scenario.mirrors:
                 wrong += compare_mailbox(mailbox, read_mailbox(production, mailbox), content)
             wrong += broken_on_target(self.world.sql, target, mailbox)

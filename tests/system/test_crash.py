@@ -13,7 +13,7 @@ from standin.dovecot import Dovecot
 NUMBERS = itertools.count(4801)  # of mailboxes: each is used once
 # Without UIDPLUS here only what differs most; the others are in suite chaos-poor.
 CASES = {**{name: (name, ()) for name in SCENARIOS},
-         **{f"{name}, no UIDPLUS": (name, ("UIDPLUS",)) for name in ("first copy", "deletion")}}
+         **{f"{name}, no UIDPLUS": (name, ("UIDPLUS",)) for name in ("first copy", "deletion", "hand-over")}}
 ELSEWHERE = {"store copies whose UIDs others have recorded as lost", "store connection lost over a message, or that no more"}
 DONE, REACHED = [], set()
 

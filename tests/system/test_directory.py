@@ -273,35 +273,6 @@ def test_passwords_are_proven_at_the_targets_door():
         assert "Users4711" not in world.product.log() and "Wrong4711" not in world.product.log()
 
 
-def test_a_number_that_became_anothers_lets_nobody_hear_the_former_ones_messages():
-    """He waits, and says why; README's way out lets him in, to a mailbox that is empty of them (I10)."""
-    with World() as world:
-        production, target = world.mail
-        generator = Generator(7, scale=0.02)
-        production.deliver("1001", "INBOX", *(generator.voicemail("1001") for _ in range(3)))
-        world.await_equal()
-        ctl = world.product.ctl
-        ctl("mailbox", "add", "1001").ok()
-        wait_for(lambda: world.product.sql("SELECT target_messages FROM mirror") == [["3"]], 40, "three messages on the target")
-        wait_for(lambda: world.product.sql("SELECT owner <> '' FROM mirror") == [["1"]], 20, "that the mirror knows its owner")
-        with production.imap("1001") as mailbox:
-            mailbox.select("INBOX")
-            mailbox.store("1:*", "+FLAGS", "(\\Deleted)")
-            mailbox.expunge()
-        world.succeed(1001)
-        wait_for(lambda: ["1001", "waiting"] in [row[:2] for row in world.states()], 30, "the new one, waiting")
-        assert "waits for its owner" in ctl("why", "1001").out and "another person's" in ctl("why", "1001").out
-        with target.imap("1001") as mailbox:
-            assert mailbox.select("INBOX", readonly=True)[1] == [b"3"]
-        ctl("mailbox", "remove", "1001", "--with-copies", "--yes").ok()
-        wait_for(lambda: ("1001", "dr") not in world.product.mirrors(), 40, "that the former one's copies are gone")
-        ctl("mailbox", "add", "1001").ok()
-        ctl("directory", "sync", "--wait").ok()
-        world.await_equal()
-        with target.imap("1001") as mailbox:
-            assert mailbox.select("INBOX", readonly=True)[1] == [b"0"]
-
-
 def test_an_incomplete_list_removes_nothing_of_what_was_proven_before():
     """Missed in two whole lists, but its time came when a part of production was at another server (a referral)."""
     with World(directory={"delay_seconds": 5, "list_minutes": 0.01}, ldap_production={"change_detection": "full"}) as world:
