@@ -220,16 +220,17 @@ static const cJSON *find_route(const cJSON *document, const char *name)
 }
 
 /* What was asked for is done, by the numbers that the answer told. */
-static bool is_done(const cJSON *asked, const cJSON *now, const char *only)
+static bool is_done(const cJSON *asked, const cJSON *now, bool dry, const char *only)
 {
     static const char *const numbers[][2] = {
         {"wanted_seq", "done_seq"}, {"full_wanted_seq", "full_done_seq"}, {"dry_wanted_seq", "dry_done_seq"}};
+    size_t first = dry ? 2 : 0, end = dry ? 3 : 2;
     const cJSON *route;
     cJSON_ArrayForEach (route, cJSON_GetObjectItemCaseSensitive(asked, "routes")) {
         const cJSON *other = find_route(now, ctl_text(route, "route"));
         if (only && !str_equal(only, ctl_text(route, "route")))
             continue;
-        for (size_t i = 0; other && i < 3; i++)
+        for (size_t i = first; other && i < end; i++)
             if (ctl_number(other, numbers[i][1], 0) < ctl_number(route, numbers[i][0], 0))
                 return false;
     }
@@ -237,13 +238,14 @@ static bool is_done(const cJSON *asked, const cJSON *now, const char *only)
 }
 
 /* The directory as it is when all is done, or when the time is over (*exit_out NOT_WELL). NULL: the API failed. */
-static cJSON *await(struct ctl *ctl, const struct ctl_args *args, const cJSON *asked, enum ctl_exit *exit_out)
+static cJSON *await(struct ctl *ctl, const struct ctl_args *args, const cJSON *asked, bool dry,
+                    enum ctl_exit *exit_out)
 {
     uint32_t seconds = args->timeout_seconds ? args->timeout_seconds : DIFF_SECONDS;
     int64_t until = clock_boot_ms() + (int64_t)seconds * 1000;
     for (;;) {
         cJSON *now = ctl_get(ctl, "/api/v1/directory", exit_out);
-        if (!now || is_done(asked, now, args->value[CTL_OPT_ROUTE]))
+        if (!now || is_done(asked, now, dry, args->value[CTL_OPT_ROUTE]))
             return now;
         if (clock_boot_ms() > until) {
             ctl_directory_show(ctl, cJSON_GetObjectItemCaseSensitive(now, "routes"));
@@ -264,7 +266,7 @@ enum ctl_exit ctl_directory_sync(struct ctl *ctl, const struct ctl_args *args)
         return ctl_directory_diff(ctl, args);
     cJSON *asked = ask_for(ctl, args, false, &exit);
     bool wait = ctl_args_has(args, CTL_OPT_WAIT);
-    cJSON *now = asked && wait ? await(ctl, args, asked, &exit) : NULL;
+    cJSON *now = asked && wait ? await(ctl, args, asked, false, &exit) : NULL;
     const cJSON *routes = cJSON_GetObjectItemCaseSensitive(now ? now : asked, "routes");
     if (asked && ctl->json)
         ctl_print_json(now ? now : asked);
@@ -296,7 +298,7 @@ enum ctl_exit ctl_directory_diff(struct ctl *ctl, const struct ctl_args *args)
     enum ctl_exit exit = CTL_WELL;
     struct gathering gathering = {.what = "differences", .query = "", .route = args->value[CTL_OPT_ROUTE]};
     cJSON *asked = ask_for(ctl, args, true, &exit);
-    cJSON *now = asked ? await(ctl, args, asked, &exit) : NULL;
+    cJSON *now = asked ? await(ctl, args, asked, true, &exit) : NULL;
     cJSON *differences = now ? gather(ctl, &gathering, &exit) : NULL;
     const cJSON *difference;
     if (differences && ctl->json)

@@ -210,6 +210,19 @@ static const char *means_of(const struct round *round)
                                                  : "whole comparisons";
 }
 
+static bool only_looks(const struct round *round)
+{
+    return round->route && !round->route->directory.write;
+}
+
+static int release_mirrors(const struct round *round, struct err *err)
+{
+    struct store *store = round->tools->store;
+    const struct store_directory_lease *lease = &round->claim->lease;
+    return only_looks(round) ? store_entry_let_mirrors_go(store, lease, err)
+                             : store_entry_release_mirrors(store, lease, err);
+}
+
 /* What was interrupted by a stop failed in nothing, and is done again. */
 static void give_back(struct round *round, bool ended, const struct err *error)
 {
@@ -231,7 +244,7 @@ static void give_back(struct round *round, bool ended, const struct err *error)
         if (change_marks_pack(&round->new_marks, &packed) == 0)
             finish.mark = &packed;
     }
-    if (store_entry_release_mirrors(round->tools->store, &claim->lease, &err) != 0 ||
+    if (release_mirrors(round, &err) != 0 ||
         store_directory_finish(round->tools->store, &claim->lease, &finish, &err) != 0)
         log_warning("the directory could not be given back; its lease will run out",
                     LOG_STR("error", err.text));
@@ -249,6 +262,18 @@ static const struct err *error_of(const struct round *round, int result, const s
     return round->doubt.scope != ERR_NONE ? &round->doubt : NULL;
 }
 
+static int may_begin(const struct round *round, struct err *err)
+{
+    if (!round->route)
+        return err_set(err, ERR_PROCESS, ERR_RETRY_LATER, "the route is not in this host's configuration");
+    if (round->dry || !only_looks(round))
+        return 0;
+    return err_set(
+        err, ERR_PROCESS, ERR_RETRY_LATER,
+        "nothing is written, since routes[].directory.write is false: mirrorctl directory diff shows "
+        "what would be; when that is right, set it to true, send SIGHUP, and mirrorctl directory sync");
+}
+
 bool round_run(struct round_tools *tools, struct store_directory_claim *claim, char *said, size_t said_size)
 {
     const struct config *config = daemon_config(tools->daemon);
@@ -261,9 +286,9 @@ bool round_run(struct round_tools *tools, struct store_directory_claim *claim, c
     change_marks_unpack(&claim->mark, &round.marks);
     plan_round(&round);
     tools->current = &round;
-    result = round.route ? open_sides(&round, &err)
-                         : err_set(&err, ERR_PROCESS, ERR_RETRY_LATER,
-                                   "the route is not in this host's configuration");
+    result = may_begin(&round, &err);
+    if (result == 0)
+        result = open_sides(&round, &err);
     if (result == 0)
         result = carry_out(&round, &err);
     const struct err *error = error_of(&round, result, &err);

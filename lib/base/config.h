@@ -110,6 +110,7 @@ struct config_replace {
 
 /* Which entries go above the brake (store_directory_brake.h). */
 struct config_directory {
+    bool write;   /* else only dry runs */
     bool enabled; /* and both sites have an ldap section: config_route_has_directory() */
     struct config_strings exclude_attributes, keep_attributes, dn_attributes;
     struct config_rename *rename_attributes, *rename_classes;

@@ -560,6 +560,11 @@ static const struct config_key keys[] = {
      .fallback = "true",
      .help =
          "`false`: subscribers and COS of this route are not mirrored, although both its sites have `ldap`"},
+    {.path = "routes[].directory.write",
+     .type = CONFIG_KEY_BOOL,
+     AT(config_route, directory.write),
+     .fallback = "true",
+     .help = "`false`: nothing is written yet, and `mirrorctl directory diff` shows what would be"},
     {.path = "routes[].directory.exclude_attributes",
      .type = CONFIG_KEY_STRINGS,
      AT(config_route, directory.exclude_attributes),

@@ -99,6 +99,9 @@ int store_entry_hand_over(struct store *store, const struct store_directory_leas
 /* Does the number's mirror still hold another person's messages? */
 int store_entry_has_former_owner(struct store *store, uint32_t route_id, const char *number,
                                  const char *identity, bool *has_out, struct err *err);
+/* Where the directory is only looked at, no mirror waits for it. */
+int store_entry_let_mirrors_go(struct store *store, const struct store_directory_lease *lease,
+                               struct err *err);
 /* Mirrors of subscribers that are not on the target wait, all others do not. At the end of a round, also of a failed one. */
 int store_entry_release_mirrors(struct store *store, const struct store_directory_lease *lease,
                                 struct err *err);

@@ -187,3 +187,19 @@ int store_entry_release_mirrors(struct store *store, const struct store_director
 {
     return store_directory_tx(store, lease, release_body, (void *)(uintptr_t)lease, err);
 }
+
+static int let_go_body(struct store *store, void *context, struct err *err)
+{
+    const struct store_directory_lease *lease = context;
+    return STORE_EXEC(store, err,
+                      "UPDATE mirror SET waits_for_owner = 0 WHERE route_id = ? AND NOT handing_over",
+                      bind_u64(lease->route_id)) < 0
+               ? -1
+               : 0;
+}
+
+int store_entry_let_mirrors_go(struct store *store, const struct store_directory_lease *lease,
+                               struct err *err)
+{
+    return store_directory_tx(store, lease, let_go_body, (void *)(uintptr_t)lease, err);
+}

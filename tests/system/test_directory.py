@@ -1,4 +1,5 @@
 """Subscribers and classes of service follow production, byte for byte; by the target's own ldapsearch, and production's own log."""
+import json
 import os
 import random
 import signal
@@ -194,6 +195,21 @@ def test_look_before_it_leaps():
         assert differences(world.production, world.target) == []
         assert "40 of 40" in ctl("status").out
         assert ctl("directory", "sync", "--route", "nowhere").exit == 1
+
+
+def test_nothing_is_written_before_somebody_has_looked():
+    """directory.write: false; what diff shows then is what is written when it is true."""
+    with World(directory={"write": False}) as world:
+        ctl = world.product.ctl
+        ctl("mailbox", "add", "1001").ok()
+        assert "directory diff" in wait_for(lambda: world.product.sql("SELECT error FROM directory")[0][0], 20, "that it says so")
+        shown = json.loads(ctl("directory", "diff", "--json").out)
+        assert len(shown) == len(NUMBERS) + len(CLASSES) and {row["action"] for row in shown} == {"add"}
+        wait_for(lambda: world.product.sql("SELECT waits_for_owner, done_seq > 0 FROM mirror") == [["0", "1"]], 30, "a mirror that does not wait")
+        assert world.target.writes() == []
+        world.reconfigure(write=True)
+        ctl("directory", "sync").ok()
+        world.await_equal(30)
 
 
 def test_what_the_target_refuses_is_that_subscribers_own():
