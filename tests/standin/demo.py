@@ -22,6 +22,7 @@ if __package__ in (None, ""):
 
 from .compare import compare, plain_kept  # noqa: E402
 from .dovecot import PASSWORD, TRUSTED, Dovecot  # noqa: E402
+from .demo_directory import add_directories, directory_follows, judge_directories, start_directories  # noqa: E402
 from .emptied import emptied  # noqa: E402
 from .guard import GuardError  # noqa: E402
 from .happenings import DELETION_DELAY_SECONDS, happenings, new_voicemail  # noqa: E402
@@ -65,6 +66,7 @@ def start_systems(stage, held):
     screen.line(f"production 127.0.0.1:{stage.production.port}  {len(stage.corpus)} mailboxes, {folders} folders, "
                 f"{count} messages, {megabytes(stage.byte_count)}")
     screen.line(f"backup     127.0.0.1:{stage.backup.port}  nothing yet")
+    start_directories(stage, held)
 
 
 def start_product(stage, held):
@@ -74,10 +76,12 @@ def start_product(stage, held):
     stage.product = Product.between(stage.production, stage.backup, copiers=4, look_seconds=1,
                                     root=stage.root / "mirror", held=held,
                                     deletions={"delay_seconds": DELETION_DELAY_SECONDS})
-    screen.waiting("mirror-supervisor: MariaDB, scanner, 4 copiers, API")
+    add_directories(stage, stage.product.config)
+    stage.product.write_config()
+    screen.waiting("mirror-supervisor: MariaDB, scanner, 4 copiers, ldapsync, API")
     began = time.monotonic()
     stage.product.start()
-    screen.fact("mirror-supervisor: MariaDB, scanner, 4 copiers, API",
+    screen.fact("mirror-supervisor: MariaDB, scanner, 4 copiers, ldapsync, API",
                 f"ready after {seconds_text(time.monotonic() - began)}")
     csv = stage.root / "mailboxes.csv"
     csv.write_text(corpus_csv(stage.corpus), encoding="utf-8")
@@ -164,7 +168,7 @@ def settle(stage):
 def judge(stage):
     """True if both sides are equal, but for just those messages that a person decided to keep."""
     screen = stage.screen
-    screen.step("6  Both sides, compared by a program that shares no code with the mirror")
+    screen.step("7  Both sides, compared by a program that shares no code with the mirror")
     settle(stage)
     stage.spec_file = stage.root / "both-sides.json"
     stage.spec_file.write_text(json.dumps({"production": stage.production.endpoint(),
@@ -183,7 +187,7 @@ def judge(stage):
     for line in outcome.kept_lines():
         screen.line(line)
     screen.result(outcome.line(), outcome.equal)
-    return outcome.equal
+    return judge_directories(stage) and outcome.equal
 
 
 # --- afterwards -----------------------------------------------------------------------------------------------------
@@ -197,6 +201,7 @@ def how_to_look(stage):
     for command, what in (
             ("$ctl status", "how every mirror is"),
             ("$ctl why 4701", "one of them, and why it is so"),
+            ("$ctl directory list --all", "subscribers and classes of service"),
             ("$ctl verify --wait", "both sides listed and compared"),
             ("tail -f $demo/mirror/mirror.log", "what the programs log")):
         out.line(f"{command:34}# {what}")
@@ -263,7 +268,7 @@ def close(stage):
             stage.product.stop()
     except AssertionError as error:
         problem = str(error)
-    for server in (stage.backup, stage.production):
+    for server in (stage.backup, stage.production, *stage.directories):
         if server:
             server.stop()
     return problem
@@ -274,6 +279,7 @@ def play(stage, held, once):
     start_systems(stage, held)
     start_product(stage, held)
     first_mirroring(stage)
+    directory_follows(stage)
     happenings(stage)
     plan = emptied(stage, EMPTIED)
     equal = judge(stage)

@@ -81,7 +81,7 @@ def refuse(stage, mailbox, plan, count):
 
 def emptied(stage, mailbox):
     screen = stage.screen
-    screen.step(f"5  Mailbox {mailbox} is emptied on production: the brake asks a person first")
+    screen.step(f"6  Mailbox {mailbox} is emptied on production: the brake asks a person first")
     screen.waiting(f"{mailbox} loses all but its greetings")
     stage.kept = {mailbox: empty(stage, mailbox)}
     count = sum(map(len, stage.kept[mailbox].values()))

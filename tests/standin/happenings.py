@@ -154,7 +154,7 @@ def remove_folder(stage, mailbox, levels):
 
 def happenings(stage):
     screen = stage.screen
-    screen.step("4  Things happen on production")
+    screen.step("5  Things happen on production")
     new_voicemail(stage, "4703")
     hear_last(stage, "4703")
     new_voicemail(stage, "4711", urgent=True)

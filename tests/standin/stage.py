@@ -24,6 +24,7 @@ class Stage:
     corpus: list = field(default_factory=list)
     production: Dovecot = None
     backup: Dovecot = None
+    directories: tuple = ()  # production's and the backup's
     product: Product = None
     spec_file: Path = None
     kept: dict = field(default_factory=dict)  # what a person decided to keep; see compare.compare()

@@ -81,7 +81,7 @@ def gone(processes):
 
 
 # In step 3 copiers are at work, with commands on their way; in step 4 everything of it runs.
-@pytest.mark.parametrize("moment", ["1  Two messaging", "3  The first mirroring", "4  Things happen"])
+@pytest.mark.parametrize("moment", ["1  Two messaging", "3  The first mirroring", "4  Subscribers", "5  Things happen"])
 def test_killed(demo, moment):
     demo.wait_said(moment)
     time.sleep(0.3)  # a moment inside the step, any
