@@ -46,16 +46,16 @@ class Sites:
 
     def __enter__(self):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._root = Path(tempfile.mkdtemp(prefix="bench-", dir=memory))
-        os.chmod(self._root, 0o711)
-        self.production = Dovecot(self._root / "production", rawlog=False).start()
-        self.target = Dovecot(self._root / "target", rawlog=False).start()
+        self.root = Path(tempfile.mkdtemp(prefix="bench-", dir=memory))
+        os.chmod(self.root, 0o711)
+        self.production = Dovecot(self.root / "production", rawlog=False).start()
+        self.target = Dovecot(self.root / "target", rawlog=False).start()
         return self
 
     def __exit__(self, *_):
         self.production.stop()
         self.target.stop()
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def fill(self, mailboxes, messages, size_bytes):
         """The first mailbox message by message, the others as copies of its files."""

@@ -243,7 +243,8 @@ static int count_anew(struct store *store, uint32_t route_id, struct err *err)
 {
 #define FOREIGN(kind)                                                                                        \
     "(SELECT COUNT(*) FROM listed l WHERE l.route_id = d.route_id AND l.side = 'target' AND l.kind = '" kind \
-    "' AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.route_id = l.route_id AND e.kind = l.kind AND "         \
+    "' AND NOT EXISTS (SELECT 1 FROM entry e FORCE INDEX (target) WHERE e.route_id = l.route_id AND e.kind " \
+    "= l.kind AND "                                                                                          \
     "e.target_dn = l.dn))"
     return STORE_EXEC(
                store, err,

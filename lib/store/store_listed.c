@@ -124,8 +124,11 @@ static int drop_unseen(struct store *store, const struct concluding *concluding,
                : 0;
 }
 
+/* The indexes are named in all that is done for a whole directory: the tables fill within seconds, and with figures from
+ * before that the optimiser goes through all rows for each row. */
 #define ON_PRODUCTION                                                                                        \
-    "listed l ON l.route_id = e.route_id AND l.side = 'production' AND l.kind = e.kind AND l.identity = "    \
+    "listed l FORCE INDEX (identity) ON l.route_id = e.route_id AND l.side = 'production' AND l.kind = "     \
+    "e.kind AND l.identity = "                                                                               \
     "e.identity"
 
 static int note_gone(struct store *store, const struct concluding *concluding, struct err *err)
@@ -161,7 +164,8 @@ static int note_back(struct store *store, const struct concluding *concluding, s
 }
 
 #define ON_TARGET                                                                                            \
-    "listed t ON t.route_id = e.route_id AND t.side = 'target' AND t.kind = e.kind AND t.dn = e.target_dn"
+    "listed t FORCE INDEX (PRIMARY) ON t.route_id = e.route_id AND t.side = 'target' AND t.kind = e.kind "   \
+    "AND t.dn = e.target_dn"
 
 static int forget_vanished(struct store *store, const struct concluding *concluding, struct err *err)
 {
@@ -233,7 +237,8 @@ static int note_twice(struct store *store, void *context, struct err *err)
                "SELECT "
                "l.route_id, l.side, l.kind, l.dn, l.number, CONCAT('has number ', l.number, ', which another "
                "entry "
-               "has too: give each its own'), l.listing, UTC_TIMESTAMP(6) FROM listed l JOIN " TWICE
+               "has too: give each its own'), l.listing, UTC_TIMESTAMP(6) FROM listed l FORCE INDEX (number) "
+               "JOIN " TWICE
                " d ON d.number = l.number WHERE l.route_id = ? AND l.side = 'production' AND l.kind = ? ON "
                "DUPLICATE KEY UPDATE words = VALUES(words), listing = VALUES(listing)",
                bind_u64(pairing->route_id), bind_text(pairing->kind), bind_u64(pairing->route_id),
@@ -250,7 +255,8 @@ static int make_entries(struct store *store, void *context, struct err *err)
                       "differs_since) SELECT "
                       "l.route_id, l.kind, l.identity, l.number, l.name, l.cos, l.dn, UTC_TIMESTAMP(6) FROM "
                       "listed l LEFT "
-                      "JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND e.identity = "
+                      "JOIN entry e FORCE INDEX (identity) ON e.route_id = l.route_id AND e.kind = l.kind "
+                      "AND e.identity = "
                       "l.identity WHERE "
                       "l.route_id = ? AND l.side = 'production' AND l.kind = ? AND l.listing >= ? AND "
                       "e.entry_id IS NULL "
@@ -281,15 +287,16 @@ static int refresh_entries(struct store *store, void *context, struct err *err)
 static int adopt(struct store *store, void *context, struct err *err)
 {
     const struct pairing *pairing = context;
-    return STORE_EXEC(
-               store, err,
-               "UPDATE entry e JOIN listed t ON t.route_id = e.route_id AND t.side = 'target' AND t.kind = "
-               "e.kind AND "
-               "t.number = e.number LEFT JOIN entry o ON o.route_id = e.route_id AND o.kind = e.kind AND "
-               "o.target_dn = t.dn SET e.target_dn = t.dn WHERE e.route_id = ? AND e.kind = ? AND "
-               "e.target_dn = '' "
-               "AND e.gone_at IS NULL AND o.entry_id IS NULL",
-               bind_u64(pairing->route_id), bind_text(pairing->kind)) < 0
+    return STORE_EXEC(store, err,
+                      "UPDATE entry e FORCE INDEX (target) JOIN listed t FORCE INDEX (number) ON t.route_id "
+                      "= e.route_id AND "
+                      "t.side = 'target' AND t.kind = e.kind AND "
+                      "t.number = e.number LEFT JOIN entry o FORCE INDEX (target) ON o.route_id = e.route_id "
+                      "AND o.kind = e.kind AND "
+                      "o.target_dn = t.dn SET e.target_dn = t.dn WHERE e.route_id = ? AND e.kind = ? AND "
+                      "e.target_dn = '' "
+                      "AND e.gone_at IS NULL AND o.entry_id IS NULL",
+                      bind_u64(pairing->route_id), bind_text(pairing->kind)) < 0
                ? -1
                : 0;
 }
