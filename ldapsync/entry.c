@@ -71,6 +71,15 @@ bool entry_name_is_of(const char *name, const char *type)
 
 /* ---- values ---- */
 
+size_t entry_bytes(const struct entry *entry)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < entry->count; i++)
+        for (size_t j = 0; j < entry->attributes[i].count; j++)
+            bytes += entry->attributes[i].values[j].bv_len;
+    return bytes;
+}
+
 const struct attribute *entry_find(const struct entry *entry, const char *name)
 {
     for (size_t i = 0; i < entry->count; i++)

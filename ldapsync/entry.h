@@ -33,6 +33,7 @@ enum { ENTRY_ATTRIBUTES_MAX = 1000, ENTRY_VALUES_MAX = 10000, ENTRY_BYTES_MAX = 
 int entry_read(struct ldap *handle, struct ldapmsg *message, struct entry *entry_out, struct err *err);
 void entry_fini(struct entry *entry); /* wipes the values: they may be secret */
 void entry_copy(const struct entry *entry, struct entry *copy_out);
+size_t entry_bytes(const struct entry *entry); /* of all values */
 
 /* Names compare without regard to case; options in any order (RFC 4512, 2.5). NULL: not there. */
 const struct attribute *entry_find(const struct entry *entry, const char *name);

@@ -63,8 +63,9 @@ static int read_target(struct work *work, const char *dn, struct err *err)
 int work_start(struct work *work, struct round *round, const struct store_entry *entry, struct err *err)
 {
     *work = (struct work){.round = round, .entry = *entry, .state = WORK_READ};
-    int known =
-        store_entry_attributes(round->tools->store, entry->entry_id, work->known, WORK_KNOWN_MAX, err);
+    int known = entry->has_attributes ? store_entry_attributes(round->tools->store, entry->entry_id,
+                                                               work->known, WORK_KNOWN_MAX, err)
+                                      : 0;
     if (known < 0)
         return -1;
     work->known_count = (size_t)known;
@@ -160,14 +161,26 @@ static int read_again(struct work *work, const char *why, struct err *err)
     return decide(work, err);
 }
 
-/* An ADD whose answer nobody hears may be carried out all the same. */
-static int note_adding(struct work *work, struct err *err)
+/* An ADD whose answer nobody hears may be carried out all the same: it is noted before. */
+static int wait_for_note(struct work *work, struct err *err)
 {
-    char dn[STORE_DN_BYTES];
-    if (entry_dn_normalise(work->change.dn, dn, sizeof(dn)) != 0)
+    if (entry_dn_normalise(work->change.dn, work->new_dn, sizeof(work->new_dn)) != 0)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its DN on the target would be too long");
-    return store_entry_adding(work->round->tools->store, &work->round->claim->lease, work->entry.entry_id, dn,
-                              err);
+    move_to(work, WORK_TO_ADD);
+    return 0;
+}
+
+int work_add(struct work *work, struct err *err)
+{
+    move_to(work, WORK_WRITE);
+    if (round_guard(work->round, err) != 0)
+        return -1;
+    int code = ldap_add_ext(connection_handle(work->round->target), work->change.dn, work->change.mods, NULL,
+                            NULL, &work->write_id);
+    if (code == LDAP_SUCCESS)
+        return 0;
+    work->write_id = 0;
+    return connection_fail(work->round->target, code, "", err);
 }
 
 static int send_change(struct work *work, struct err *err)
@@ -175,14 +188,12 @@ static int send_change(struct work *work, struct err *err)
     LDAP *handle = connection_handle(work->round->target);
     const struct change *change = &work->change;
     int code;
+    if (change->add)
+        return wait_for_note(work, err);
     move_to(work, WORK_WRITE);
     if (round_guard(work->round, err) != 0)
         return -1;
-    if (change->add && note_adding(work, err) != 0)
-        return -1;
-    if (change->add)
-        code = ldap_add_ext(handle, change->dn, change->mods, NULL, NULL, &work->write_id);
-    else if (change->new_rdn && !work->renamed)
+    if (change->new_rdn && !work->renamed)
         code = ldap_rename(handle, change->dn, change->new_rdn, change->new_parent, 1, NULL, NULL,
                            &work->write_id);
     else

@@ -4,6 +4,7 @@
  *   READ --------> (equal, waits, refused: DONE)
  *     |  ^
  *     |  '---- somebody changed it meanwhile, or it is there after all: once more
+ *     |--> TO_ADD    its note is committed first, with those of others
  *     v
  *   WRITE -------> RENAMED: what a modrdn cannot do
  *     |  refused attribute left out (if so configured): WRITE
@@ -20,6 +21,7 @@
 
 #define WORK_STATES(X)                                                                                       \
     X(READ, "read")                                                                                          \
+    X(TO_ADD, "to be added")                                                                                 \
     X(WRITE, "write")                                                                                        \
     X(READ_BACK, "read back")                                                                                \
     X(DONE, "done")
@@ -37,7 +39,13 @@ struct work_read {
     struct entry entry;
 };
 
-enum { WORK_KNOWN_MAX = STORE_ENTRY_ATTRIBUTES_MAX, WORK_TRIES = 4, WORK_REFUSED_WORDS = 400 };
+enum {
+    WORK_KNOWN_MAX = STORE_ENTRY_ATTRIBUTES_MAX,
+    WORK_TRIES = 4,
+    WORK_REFUSED_WORDS = 400,
+    WORK_NAMES_BYTES = 700,
+    WORK_REASON_BYTES = 800
+};
 
 struct work {
     struct round *round;
@@ -60,13 +68,22 @@ struct work {
         bool searching;
         char words[WORK_REFUSED_WORDS];
     } suspect;
+    char new_dn[STORE_DN_BYTES]; /* TO_ADD: normalised */
+    bool has_result;             /* DONE, and to be recorded: its texts are those below */
+    struct store_entry_result result;
+    struct store_listed there; /* the target's entry, as `listed` will name it */
+    char names[WORK_NAMES_BYTES], reason[WORK_REASON_BYTES];
 };
+
+/* A TO_ADD whose note is committed now is sent. */
+int work_add(struct work *work, struct err *err);
 
 /* Begins: DONE at once if there is nothing to wait for. -1: the round must stop (site, store). */
 int work_start(struct work *work, struct round *round, const struct store_entry *entry, struct err *err);
 /* Is the message an answer to this work? Borrowed. */
 bool work_is_for(const struct work *work, const struct connection *connection, int message_id);
 int work_answer(struct work *work, struct connection *connection, LDAPMessage *message, struct err *err);
+/* Frees what was read and what was to be written; the result stays. */
 void work_fini(struct work *work);
 
 #endif

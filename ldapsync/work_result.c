@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LDIF_MAX = 4 * 1024 * 1024, NAMES_BYTES = 700, WARNINGS_A_ROUND = 10 };
+enum { LDIF_MAX = 4 * 1024 * 1024, WARNINGS_A_ROUND = 10 };
 
 /* Each that was written at level debug, and each that is not equal at first, up to a number: what is true of all of 20,000 is
  * told by the round's count, by `directory list` and by the entry. */
@@ -30,52 +30,51 @@ static void log_result(const struct work *work, enum store_entry_state state, co
 }
 
 /* What `listed` will say of the target's entry. */
-static void name_target(const struct work *work, struct store_listed *listed)
+static void name_target(struct work *work)
 {
     struct store_listing listing = {.kind = work->entry.kind, .side = STORE_LISTED_TARGET};
     struct err ignored;
-    if (work->target.found)
-        intake_name(work->round, &listing, &work->target.entry, listed, &ignored);
+    if (!work->target.found)
+        return;
+    intake_name(work->round, &listing, &work->target.entry, &work->there, &ignored);
+    work->result.target_number = work->there.number;
+    work->result.target_identity = work->there.identity;
+    work->result.target_cos = work->there.cos;
+    work->result.target_name = work->there.name;
 }
 
 int work_result(struct work *work, enum store_entry_state state, const char *reason, bool retry,
                 struct err *err)
 {
     struct round *round = work->round;
-    struct store_listed there = {0};
-    char names[NAMES_BYTES] = "";
-    bool on_target = work->target.found;
+    struct store_entry_result *result = &work->result;
     work->state = WORK_DONE;
     if (round->dry)
         return state == STORE_ENTRY_UNPROVEN ? 0 : work_result_difference(work, "keep", reason, err);
     if (work->has_wanted && work->has_counts && state != STORE_ENTRY_EQUAL)
-        change_names(round->mapping, &work->wanted, &work->counts, names, sizeof(names));
-    name_target(work, &there);
-    struct store_entry_result result = {.entry_id = work->entry.entry_id,
-                                        .state = state,
-                                        .attributes = names,
-                                        .reason = reason ? reason : "",
-                                        .target_dn = on_target ? there.dn : work->entry.target_dn,
-                                        .retry = retry,
-                                        .known = work->known,
-                                        .known_count = work->known_count};
-    if (on_target) {
-        result.target_number = there.number;
-        result.target_identity = there.identity;
-        result.target_cos = there.cos;
-        result.target_name = there.name;
-    }
-    result.wrote = work->wrote;
-    result.has_source = work->has_wanted;
-    result.has_target = work->has_counts;
-    if (result.has_source)
-        mapping_digest(round->mapping, &work->wanted, result.source);
-    if (result.has_target)
-        mapping_digest(round->mapping, &work->counts, result.target);
-    log_result(work, state, reason);
+        change_names(round->mapping, &work->wanted, &work->counts, work->names, sizeof(work->names));
+    str_into(work->reason, sizeof(work->reason), reason);
+    *result = (struct store_entry_result){.entry = &work->entry,
+                                          .state = state,
+                                          .attributes = work->names,
+                                          .reason = work->reason,
+                                          .retry = retry,
+                                          .wrote = work->wrote,
+                                          .has_source = work->has_wanted,
+                                          .has_target = work->has_counts,
+                                          .known = work->known,
+                                          .known_count = work->known_count};
+    name_target(work);
+    result->target_dn = work->target.found ? work->there.dn : work->entry.target_dn;
+    if (result->has_source)
+        mapping_digest(round->mapping, &work->wanted, result->source);
+    if (result->has_target)
+        mapping_digest(round->mapping, &work->counts, result->target);
+    work->has_result = true;
+    log_result(work, state, work->reason);
     round->written += work->wrote;
     round->refused += state == STORE_ENTRY_DIFFERS || state == STORE_ENTRY_MISSING;
-    return store_entry_settled(round->tools->store, &round->claim->lease, &result, err);
+    return 0;
 }
 
 int work_result_settled(struct work *work, struct err *err)

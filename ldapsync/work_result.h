@@ -1,5 +1,6 @@
 /*
- * How the work on an entry ended, into the store; or in a dry run, into the list of differences.
+ * How the work on an entry ended: for the store (work->result, recorded by settle.h), or in a dry run, into the list of
+ * differences.
  */
 #ifndef MIRROR_LDAPSYNC_WORK_RESULT_H
 #define MIRROR_LDAPSYNC_WORK_RESULT_H

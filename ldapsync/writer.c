@@ -5,12 +5,14 @@
 #include "ldapsync/writer.h"
 
 #include "base/str.h"
+#include "ldapsync/settle.h"
 #include "ldapsync/work.h"
 
 #include <poll.h>
 #include <stdlib.h>
 
-enum { AT_ONCE = 8, BATCH = 64, WAIT_MS = 500 };
+/* An entry under way is held up to six times (both sides, as wanted, as it counts, the change, libldap's own). */
+enum { AT_ONCE = 24, LEAST_AT_ONCE = 2, BATCH = 64, WAIT_MS = 500, BYTES_AT_ONCE = 12 << 20, COPIES = 6 };
 
 struct writer {
     struct round *round;
@@ -20,6 +22,7 @@ struct writer {
     int batched, next;
     uint64_t after;
     bool exhausted;
+    size_t allowed;   /* so many at once, by the size of the last ones */
     int64_t quiet_ms; /* nothing came for so long */
 };
 
@@ -34,12 +37,21 @@ static int refill(struct writer *writer, struct err *err)
     return writer->batched < 0 ? -1 : 0;
 }
 
-static void end_work(struct writer *writer, size_t slot)
+static void allow_by(struct writer *writer, const struct work *work)
+{
+    size_t bytes = entry_bytes(&work->production.entry), fit;
+    fit = BYTES_AT_ONCE / COPIES / (bytes ? bytes : 1);
+    fit = fit > AT_ONCE ? AT_ONCE : fit < LEAST_AT_ONCE ? LEAST_AT_ONCE : fit;
+    /* Down at once, up step by step. */
+    writer->allowed = fit < writer->allowed ? fit : writer->allowed + (fit > writer->allowed);
+}
+
+static int end_work(struct writer *writer, size_t slot, struct err *err)
 {
     struct work *work = writer->works[slot];
-    work_fini(work);
-    free(work);
     writer->works[slot] = NULL;
+    allow_by(writer, work);
+    return settle_add(writer->round->settle, work, err);
 }
 
 static int start_one(struct writer *writer, size_t slot, struct err *err)
@@ -47,15 +59,14 @@ static int start_one(struct writer *writer, size_t slot, struct err *err)
     const struct store_entry *entry = &writer->batch[writer->next++];
     writer->after = entry->entry_id;
     writer->works[slot] = mem_new(sizeof(struct work));
-    int result = work_start(writer->works[slot], writer->round, entry, err);
-    if (result == 0 && writer->works[slot]->state == WORK_DONE)
-        end_work(writer, slot);
-    return result;
+    if (work_start(writer->works[slot], writer->round, entry, err) != 0)
+        return -1;
+    return writer->works[slot]->state == WORK_DONE ? end_work(writer, slot, err) : 0;
 }
 
 static int fill(struct writer *writer, struct err *err)
 {
-    for (size_t slot = 0; slot < AT_ONCE; slot++) {
+    for (size_t slot = 0; slot < writer->allowed; slot++) {
         if (writer->works[slot] || writer->exhausted)
             continue;
         if (writer->next == writer->batched && refill(writer, err) != 0)
@@ -82,9 +93,7 @@ static int deal(struct writer *writer, struct connection *connection, LDAPMessag
         if (!work || !work_is_for(work, connection, id))
             continue;
         int result = work_answer(work, connection, message, err);
-        if (result == 0 && work->state == WORK_DONE)
-            end_work(writer, slot);
-        return result;
+        return result == 0 && work->state == WORK_DONE ? end_work(writer, slot, err) : result;
     }
     return 0; /* an answer to what was given up */
 }
@@ -121,6 +130,31 @@ static int await(struct writer *writer, struct err *err)
     return 0;
 }
 
+/* Those that are to be added are noted together: when nothing else comes, or half of all wait for it. */
+static int add_noted(struct writer *writer, bool *moved, struct err *err)
+{
+    struct round *round = writer->round;
+    struct store_entry_adding adding[AT_ONCE];
+    struct work *works[AT_ONCE];
+    size_t count = 0;
+    for (size_t slot = 0; slot < AT_ONCE; slot++) {
+        struct work *work = writer->works[slot];
+        if (!work || work->state != WORK_TO_ADD)
+            continue;
+        works[count] = work;
+        adding[count++] = (struct store_entry_adding){work->entry.entry_id, work->new_dn};
+    }
+    if (count == 0 || (*moved && count * 2 < writer->allowed))
+        return 0;
+    *moved = true;
+    if (store_entry_adding(round->tools->store, &round->claim->lease, adding, count, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (work_add(works[i], err) != 0)
+            return -1;
+    return 0;
+}
+
 static int run(struct writer *writer, struct err *err)
 {
     struct round *round = writer->round;
@@ -131,7 +165,7 @@ static int run(struct writer *writer, struct err *err)
         if (!is_busy(writer))
             return 0;
         if (drain(writer, round->production, &moved, err) != 0 ||
-            drain(writer, round->target, &moved, err) != 0)
+            drain(writer, round->target, &moved, err) != 0 || add_noted(writer, &moved, err) != 0)
             return -1;
         if (!connection_tick(round->target, err))
             return -1;
@@ -142,15 +176,30 @@ static int run(struct writer *writer, struct err *err)
     }
 }
 
+/* What came to an end is recorded also if the rest did not. */
+static int end(struct writer *writer, int result, struct err *err)
+{
+    struct round *round = writer->round;
+    struct err later = {0};
+    for (size_t slot = 0; slot < AT_ONCE; slot++)
+        if (writer->works[slot]) {
+            work_fini(writer->works[slot]);
+            free(writer->works[slot]);
+        }
+    int recorded = settle_flush(round->settle, result == 0 ? err : &later);
+    settle_free(round->settle);
+    round->settle = NULL;
+    return result == 0 ? recorded : result;
+}
+
 int writer_run(struct round *round, enum store_kind kind, struct err *err)
 {
     struct writer *writer = mem_new(sizeof(*writer));
     writer->round = round;
     writer->kind = kind;
-    int result = run(writer, err);
-    for (size_t slot = 0; slot < AT_ONCE; slot++)
-        if (writer->works[slot])
-            end_work(writer, slot);
+    writer->allowed = LEAST_AT_ONCE;
+    round->settle = settle_new(round);
+    int result = end(writer, run(writer, err), err);
     free(writer);
     return result;
 }

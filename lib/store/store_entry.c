@@ -44,6 +44,7 @@ void store_entry_row_read(struct store_query *query, struct store_entry *entry)
     store_query_copy(query, entry->source_dn, sizeof(entry->source_dn));
     store_query_copy(query, entry->target_dn, sizeof(entry->target_dn));
     find_state(store_query_text(query), &entry->state);
+    entry->has_attributes = store_query_bool(query);
 }
 
 int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err)
@@ -103,7 +104,9 @@ int store_entry_attributes(struct store *store, uint64_t entry_id,
 
 struct settling {
     const struct store_directory_lease *lease;
-    const struct store_entry_result *result;
+    const struct store_entry_result *const *results;
+    size_t count;
+    uint64_t listing; /* the number of the last one */
 };
 
 /* Until it is tried again: 10 s doubling to an hour; what only waits for something else, to a minute. */
@@ -111,42 +114,40 @@ struct settling {
     "UTC_TIMESTAMP(6) + INTERVAL LEAST(IF(state = 'waiting', 60, 3600), 5 * POW(2, LEAST(fail_count, 12))) " \
     "SECOND"
 
-static int record(struct store *store, const struct settling *settling, struct err *err)
+static int record(struct store *store, const struct store_entry_result *result, struct err *err)
 {
-    const struct store_entry_result *result = settling->result;
     bool equal = result->state == STORE_ENTRY_EQUAL, open = result->state == STORE_ENTRY_UNPROVEN;
-    return STORE_EXEC(store, err,
-                      "UPDATE entry SET state = ?, attributes = ?, reason = ?, target_dn = COALESCE(?, "
-                      "target_dn), differs_since = "
-                      "IF(?, NULL, COALESCE(differs_since, UTC_TIMESTAMP(6))), proven_at = IF(?, "
-                      "UTC_TIMESTAMP(6), proven_at), "
-                      "todo = ?, settled_source = IF(?, ?, settled_source), settled_target = IF(?, ?, NULL), "
-                      "fail_count = IF(?, "
-                      "LEAST(fail_count + 1, 1000), 0), next_try_at = IF(?, " NEXT_TRY
-                      ", NULL), password_proven_at = IF(?, NULL, password_proven_at) WHERE entry_id = ? AND "
-                      "route_id = ?",
-                      bind_text(store_entry_state_name(result->state)), bind_cut(result->attributes, 800),
-                      bind_cut(result->reason, 800), bind_text(result->target_dn), bind_bool(equal),
-                      bind_bool(equal), bind_bool(open), bind_bool(result->has_source),
-                      bind_bytes(result->source, 32), bind_bool(result->has_target),
-                      bind_bytes(result->target, 32), bind_bool(result->retry), bind_bool(result->retry),
-                      bind_bool(result->wrote), bind_u64(result->entry_id),
-                      bind_u64(settling->lease->route_id)) < 0
+    return STORE_EXEC(
+               store, err,
+               "UPDATE entry SET state = ?, attributes = ?, reason = ?, target_dn = ?, differs_since = "
+               "IF(?, NULL, COALESCE(differs_since, UTC_TIMESTAMP(6))), proven_at = IF(?, "
+               "UTC_TIMESTAMP(6), proven_at), "
+               "todo = ?, settled_source = IF(?, ?, settled_source), settled_target = IF(?, ?, NULL), "
+               "fail_count = IF(?, "
+               "LEAST(fail_count + 1, 1000), 0), next_try_at = IF(?, " NEXT_TRY
+               ", NULL), password_proven_at = IF(?, NULL, password_proven_at) WHERE entry_id = ?",
+               bind_text(store_entry_state_name(result->state)), bind_cut(result->attributes, 800),
+               bind_cut(result->reason, 800), bind_text(result->target_dn), bind_bool(equal),
+               bind_bool(equal), bind_bool(open), bind_bool(result->has_source),
+               bind_bytes(result->source, 32), bind_bool(result->has_target), bind_bytes(result->target, 32),
+               bind_bool(result->retry), bind_bool(result->retry), bind_bool(result->wrote),
+               bind_u64(result->entry->entry_id)) < 0
                ? -1
                : 0;
 }
 
 static int record_attributes(struct store *store, const struct store_entry_result *result, struct err *err)
 {
-    if (STORE_EXEC(store, err, "DELETE FROM entry_attribute WHERE entry_id = ?", bind_u64(result->entry_id)) <
-        0)
+    uint64_t entry_id = result->entry->entry_id;
+    if (result->entry->has_attributes &&
+        STORE_EXEC(store, err, "DELETE FROM entry_attribute WHERE entry_id = ?", bind_u64(entry_id)) < 0)
         return -1;
     for (size_t i = 0; i < result->known_count; i++)
         if (STORE_EXEC(store, err,
                        "INSERT IGNORE INTO entry_attribute (entry_id, name, verdict, source, target, words) "
                        "VALUES (?, ?, "
                        "?, ?, ?, ?)",
-                       bind_u64(result->entry_id), bind_cut(result->known[i].name, 128),
+                       bind_u64(entry_id), bind_cut(result->known[i].name, 128),
                        bind_text(result->known[i].refused ? "refused" : "altered"),
                        bind_bytes(result->known[i].source, 32), bind_bytes(result->known[i].target, 32),
                        bind_cut(result->known[i].words, 800)) < 0)
@@ -154,74 +155,89 @@ static int record_attributes(struct store *store, const struct store_entry_resul
     return 0;
 }
 
-/* Both sides as they were read just now, for the next pairing. */
-static int record_listed(struct store *store, const struct settling *settling, struct err *err)
+/* Both sides as they were read just now, for the next pairing. One table a statement, and no SELECT in them: else each makes
+ * a temporary table, on the disk. */
+static int record_listed(struct store *store, const struct settling *settling,
+                         const struct store_entry_result *result, struct err *err)
 {
-    const struct store_entry_result *result = settling->result;
     uint32_t route_id = settling->lease->route_id;
+    const char *kind = store_directory_tx_kind(result->entry->kind);
     if (result->has_source &&
-        STORE_EXEC(store, err,
-                   "UPDATE listed l JOIN entry e ON e.route_id = l.route_id AND e.kind = l.kind AND "
-                   "e.source_dn = l.dn SET "
-                   "l.digest = ? WHERE e.entry_id = ? AND l.route_id = ? AND l.side = 'production'",
-                   bind_bytes(result->source, 32), bind_u64(result->entry_id), bind_u64(route_id)) < 0)
+        STORE_EXEC(
+            store, err,
+            "UPDATE listed SET digest = ? WHERE route_id = ? AND side = 'production' AND kind = ? AND dn = ?",
+            bind_bytes(result->source, 32), bind_u64(route_id), bind_text(kind),
+            bind_text(result->entry->source_dn)) < 0)
         return -1;
     if (!result->has_target)
         return 0;
     return STORE_EXEC(
                store, err,
                "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "
-               "SELECT "
-               "e.route_id, 'target', e.kind, e.target_dn, ?, ?, ?, ?, ?, d.listing_seq FROM entry e JOIN "
-               "directory d "
-               "ON d.route_id = e.route_id WHERE e.entry_id = ? ON DUPLICATE KEY UPDATE number = "
+               "VALUES "
+               "(?, 'target', ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE number = "
                "VALUES(number), "
                "identity = VALUES(identity), cos = VALUES(cos), name = VALUES(name), digest = VALUES(digest)",
+               bind_u64(route_id), bind_text(kind), bind_text(result->target_dn),
                bind_cut(result->target_number, 64), bind_cut(result->target_identity, 200),
                bind_cut(result->target_cos, 32), bind_cut(result->target_name, 256),
-               bind_bytes(result->target, 32), bind_u64(result->entry_id)) < 0
+               bind_bytes(result->target, 32), bind_u64(settling->listing)) < 0
                ? -1
                : 0;
+}
+
+static int read_listing(struct store *store, struct settling *settling, struct err *err)
+{
+    struct store_query *query = STORE_ROWS(store, err, "SELECT listing_seq FROM directory WHERE route_id = ?",
+                                           bind_u64(settling->lease->route_id));
+    if (query && store_query_next(query))
+        settling->listing = store_query_u64(query);
+    return store_query_end(query, err);
 }
 
 static int settle_body(struct store *store, void *context, struct err *err)
 {
-    const struct settling *settling = context;
-    if (record(store, settling, err) != 0)
+    struct settling *settling = context;
+    if (read_listing(store, settling, err) != 0)
         return -1;
-    if (settling->result->state == STORE_ENTRY_UNPROVEN)
-        return 0;
-    return record_attributes(store, settling->result, err) != 0 || record_listed(store, settling, err) != 0
-               ? -1
-               : 0;
+    for (size_t i = 0; i < settling->count; i++) {
+        const struct store_entry_result *result = settling->results[i];
+        if (record(store, result, err) != 0)
+            return -1;
+        if (result->state != STORE_ENTRY_UNPROVEN &&
+            (record_attributes(store, result, err) != 0 || record_listed(store, settling, result, err) != 0))
+            return -1;
+    }
+    return 0;
 }
 
 int store_entry_settled(struct store *store, const struct store_directory_lease *lease,
-                        const struct store_entry_result *result, struct err *err)
+                        const struct store_entry_result *const *results, size_t count, struct err *err)
 {
-    struct settling settling = {lease, result};
-    return store_directory_tx(store, lease, settle_body, &settling, err);
+    struct settling settling = {.lease = lease, .results = results, .count = count};
+    return count == 0 ? 0 : store_directory_tx(store, lease, settle_body, &settling, err);
 }
 
-struct intending {
-    uint64_t entry_id;
-    const char *target_dn;
+struct adding {
+    const struct store_entry_adding *entries;
+    size_t count;
 };
 
 static int adding_body(struct store *store, void *context, struct err *err)
 {
-    const struct intending *intending = context;
-    return STORE_EXEC(store, err, "UPDATE entry SET target_dn = ?, state = 'unproven' WHERE entry_id = ?",
-                      bind_text(intending->target_dn), bind_u64(intending->entry_id)) < 0
-               ? -1
-               : 0;
+    const struct adding *adding = context;
+    for (size_t i = 0; i < adding->count; i++)
+        if (STORE_EXEC(store, err, "UPDATE entry SET target_dn = ?, state = 'unproven' WHERE entry_id = ?",
+                       bind_text(adding->entries[i].target_dn), bind_u64(adding->entries[i].entry_id)) < 0)
+            return -1;
+    return 0;
 }
 
-int store_entry_adding(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
-                       const char *target_dn, struct err *err)
+int store_entry_adding(struct store *store, const struct store_directory_lease *lease,
+                       const struct store_entry_adding *entries, size_t count, struct err *err)
 {
-    struct intending intending = {entry_id, target_dn};
-    return store_directory_tx(store, lease, adding_body, &intending, err);
+    struct adding adding = {entries, count};
+    return store_directory_tx(store, lease, adding_body, &adding, err);
 }
 
 struct moving {

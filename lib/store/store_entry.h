@@ -28,6 +28,7 @@ struct store_entry {
     char cos[STORE_COS_BYTES];
     char source_dn[STORE_DN_BYTES], target_dn[STORE_DN_BYTES]; /* target_dn "": not there, as far as known */
     enum store_entry_state state;
+    bool has_attributes; /* store_entry_attributes() has some */
 };
 
 /* ---- work ---- */
@@ -38,9 +39,13 @@ int store_entry_todo(struct store *store, const struct store_directory_lease *le
                      struct err *err);
 /* One by its number in the table; ERR_MESSAGE if it is not there. */
 int store_entry_find(struct store *store, uint64_t entry_id, struct store_entry *entry_out, struct err *err);
-/* Before an entry is added to the target: should nobody hear the answer, it is known to be ours. */
-int store_entry_adding(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
-                       const char *target_dn, struct err *err);
+/* Before entries are added to the target, in one transaction: should nobody hear the answers, they are known to be ours. */
+struct store_entry_adding {
+    uint64_t entry_id;
+    const char *target_dn;
+};
+int store_entry_adding(struct store *store, const struct store_directory_lease *lease,
+                       const struct store_entry_adding *entries, size_t count, struct err *err);
 /* The target's entry was given another number, and with it perhaps another DN: target_dn and its row in `listed` follow. */
 struct store_entry_moved {
     uint64_t entry_id;
@@ -62,12 +67,12 @@ int store_entry_attributes(struct store *store, uint64_t entry_id,
                            struct store_entry_attribute *attributes_out, uint32_t max, struct err *err);
 
 struct store_entry_result {
-    uint64_t entry_id;
+    const struct store_entry *entry; /* as it was when the work began */
     enum store_entry_state
         state; /* EQUAL, DIFFERS, MISSING, WAITING; UNPROVEN: could not be looked at now, stays todo */
     const char *attributes;      /* names that differ, separated by blanks */
     const char *reason;          /* in words; for MISSING the server's */
-    const char *target_dn;       /* "" if it is not there; NULL: as it was */
+    const char *target_dn;       /* "" if it is not there */
     bool retry;                  /* tried again by itself, after a growing delay (10 s to 1 h) */
     bool wrote;                  /* the target was changed */
     bool has_source, has_target; /* as read just now: they become settled_*, and those of `listed` */
@@ -77,9 +82,9 @@ struct store_entry_result {
     const struct store_entry_attribute *known; /* replaces all of its entry_attribute rows */
     size_t known_count;
 };
-/* In one transaction; todo goes (but for UNPROVEN). */
+/* All of them in one transaction; todo goes (but for UNPROVEN). */
 int store_entry_settled(struct store *store, const struct store_directory_lease *lease,
-                        const struct store_entry_result *result, struct err *err);
+                        const struct store_entry_result *const *results, size_t count, struct err *err);
 
 /* ---- owners (I10) ---- */
 struct store_entry_strangers {
