@@ -8,7 +8,7 @@
 #include "ldapsync/change.h"
 #include "ldapsync/listing.h"
 #include "ldapsync/retire.h"
-#include "ldapsync/settle.h"
+#include "ldapsync/results.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -143,7 +143,7 @@ int numbers_make_free(struct round *round, const struct store_entry *entry, enum
     if (holder.dn[0] == '\0')
         return 0;
     /* The holder may be through with its own work, and have another number by now. */
-    if (settle_flush(round->settle, err) != 0 ||
+    if (results_flush(round->results, err) != 0 ||
         store_listed_number_holder(round->tools->store, route_id, entry->kind, entry->number,
                                    entry->target_dn, &holder, err) != 0)
         return -1;

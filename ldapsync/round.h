@@ -3,7 +3,7 @@
  * says how it ended. COS come first, since subscribers refer to them; removals go the other way round.
  *
  *   round_list.c  both sides, or what changed, into the store (listed)
- *   writer.c      entries that are not equal, several at a time (work.c: one of them; settle.c: their results)
+ *   writer.c      entries that are not equal, several at a time (work.c: one of them; results.c: their results)
  *   numbers.c     numbers that somebody else still has on the target
  *   retire.c      entries that are gone from production, under the brake
  *   user_login.c  that copied passwords work
@@ -20,7 +20,7 @@
 #include "store/store_entry.h"
 
 struct round;
-struct settle;
+struct results;
 
 /* What all rounds of this process share. */
 struct round_tools {
@@ -45,7 +45,7 @@ struct round {
     bool names_whole, full_whole;         /* of what was wanted, and got of COS and subscribers */
     bool no_syncrepl;                     /* announced, but not for our entries */
     struct change_marks marks, new_marks; /* as stored; what they become if all that they cover is settled */
-    struct settle *settle;                /* results that are not recorded yet (settle.h); NULL: none */
+    struct results *results;              /* results that are not recorded yet (results.h); NULL: none */
     struct err doubt;                     /* the first thing that was not whole; the rest went on */
     struct err lost;                      /* why the round must stop at once; ERR_NONE: nothing */
     uint32_t written, refused, removed;

@@ -1,5 +1,5 @@
 /*
- * How the work on an entry ended: for the store (work->result, recorded by settle.h), or in a dry run, into the list of
+ * How the work on an entry ended: for the store (work->result, recorded by results.h), or in a dry run, into the list of
  * differences.
  */
 #ifndef MIRROR_LDAPSYNC_WORK_RESULT_H

@@ -5,7 +5,7 @@
 #include "ldapsync/writer.h"
 
 #include "base/str.h"
-#include "ldapsync/settle.h"
+#include "ldapsync/results.h"
 #include "ldapsync/work.h"
 
 #include <poll.h>
@@ -51,7 +51,7 @@ static int end_work(struct writer *writer, size_t slot, struct err *err)
     struct work *work = writer->works[slot];
     writer->works[slot] = NULL;
     allow_by(writer, work);
-    return settle_add(writer->round->settle, work, err);
+    return results_add(writer->round->results, work, err);
 }
 
 static int start_one(struct writer *writer, size_t slot, struct err *err)
@@ -186,9 +186,9 @@ static int end(struct writer *writer, int result, struct err *err)
             work_fini(writer->works[slot]);
             free(writer->works[slot]);
         }
-    int recorded = settle_flush(round->settle, result == 0 ? err : &later);
-    settle_free(round->settle);
-    round->settle = NULL;
+    int recorded = results_flush(round->results, result == 0 ? err : &later);
+    results_free(round->results);
+    round->results = NULL;
     return result == 0 ? recorded : result;
 }
 
@@ -198,7 +198,7 @@ int writer_run(struct round *round, enum store_kind kind, struct err *err)
     writer->round = round;
     writer->kind = kind;
     writer->allowed = LEAST_AT_ONCE;
-    round->settle = settle_new(round);
+    round->results = results_new(round);
     int result = end(writer, run(writer, err), err);
     free(writer);
     return result;
