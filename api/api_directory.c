@@ -24,7 +24,8 @@ static void add_counts(cJSON *route, const char *name, const struct store_direct
         uint32_t value;
     } figures[] = {{"total", counts->total},     {"equal", counts->equal},     {"differs", counts->differs},
                    {"missing", counts->missing}, {"waiting", counts->waiting}, {"unproven", counts->unproven},
-                   {"gone", counts->gone},       {"held", counts->held},       {"foreign", counts->foreign}};
+                   {"gone", counts->gone},       {"held", counts->held},       {"kept", counts->kept},
+                   {"foreign", counts->foreign}};
     cJSON *object = cJSON_AddObjectToObject(route, name);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         cJSON_AddNumberToObject(object, figures[i].name, figures[i].value);
@@ -145,8 +146,9 @@ static int read_filter(const struct api_request *request, struct store_entry_fil
     if (kind && !str_equal(kind, "cos") && !str_equal(kind, "subscriber"))
         return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "kind must be subscriber or cos");
     if (filter->state && !str_equal(filter->state, "not-equal") && !store_entry_state_is(filter->state))
-        return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER,
-                       "state must be not-equal, unproven, equal, differs, missing, waiting, gone or held");
+        return err_set(
+            err, ERR_MAILBOX, ERR_RETRY_NEVER,
+            "state must be not-equal, unproven, equal, differs, missing, waiting, gone, held or kept");
     if (filter->number && !str_is_mailbox_number(filter->number))
         return err_set(err, ERR_MAILBOX, ERR_RETRY_NEVER, "'%.80s' is no mailbox or COS number",
                        filter->number);

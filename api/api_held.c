@@ -105,6 +105,7 @@ cJSON *api_held_summary(struct store *store, struct err *err)
     }
     cJSON_AddNumberToObject(document, "plans", waiting.plans);
     cJSON_AddNumberToObject(document, "messages", (double)waiting.messages);
+    cJSON_AddNumberToObject(document, "entries", (double)waiting.entries);
     return document;
 }
 
@@ -141,6 +142,30 @@ static void add_message(void *context, const struct store_plan_message *message)
     listing->last_id = message->message_id;
 }
 
+static void add_entry(void *context, const struct store_plan_entry *entry)
+{
+    struct listing *listing = context;
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddNumberToObject(item, "entry_id", (double)entry->entry_id);
+    api_text_add(item, "number", entry->number);
+    api_text_add(item, "name", entry->name);
+    api_text_add(item, "dn", entry->dn);
+    api_text_add(item, "outcome", entry->outcome);
+    cJSON_AddItemToArray(listing->plans, item);
+    listing->count++;
+    listing->last_id = entry->entry_id;
+}
+
+/* A page of the plan's set: what it has, be it messages or entries. */
+static int add_set(struct store *store, uint64_t plan_id, uint64_t after, uint32_t limit,
+                   struct listing *listing, struct err *err)
+{
+    return store_plan_messages(store, plan_id, after, limit, add_message, listing, err) < 0 ||
+                   store_plan_entries(store, plan_id, after, limit, add_entry, listing, err) < 0
+               ? -1
+               : 0;
+}
+
 static void no_such_plan(struct api_answer *answer, uint64_t plan_id)
 {
     api_problem(answer, 404, "there is no plan %" PRIu64 "; mirrorctl held list shows those that there are",
@@ -160,9 +185,9 @@ void api_held_show(struct api *api, struct api_request *request, struct api_answ
     }
     struct store *store = api_store(api, &err);
     cJSON *document = store ? one_plan(api, store, plan_id, &err) : NULL;
-    struct listing messages = {.plans = document ? cJSON_AddArrayToObject(document, "list") : NULL};
-    if (document && store_plan_messages(store, plan_id, after, limit, add_message, &messages, &err) == 0) {
-        api_page_add_next(document, messages.count == limit, messages.last_id);
+    struct listing set = {.plans = document ? cJSON_AddArrayToObject(document, "list") : NULL};
+    if (document && add_set(store, plan_id, after, limit, &set, &err) == 0) {
+        api_page_add_next(document, set.count == limit, set.last_id);
         api_answer_json(answer, 200, document);
         return;
     }

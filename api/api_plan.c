@@ -14,6 +14,11 @@ bool api_plan_is_site(const struct store_plan *plan)
     return str_equal(plan->kind, "site");
 }
 
+bool api_plan_is_directory(const struct store_plan *plan)
+{
+    return str_equal(plan->kind, "subscribers") || str_equal(plan->kind, "cos");
+}
+
 bool api_plan_is_open(const struct store_plan *plan)
 {
     return str_equal(plan->state, "held") || (api_plan_is_site(plan) && str_equal(plan->state, "refused"));
@@ -22,6 +27,22 @@ bool api_plan_is_open(const struct store_plan *plan)
 static const char *target_of(const struct config_route *route)
 {
     return route ? route->to : "the backup";
+}
+
+/* "1 message", "22 subscribers", "3 COS" */
+static const char *count_of(const struct store_plan *plan, uint32_t number, char text[API_TEXT_BYTES])
+{
+    if (str_equal(plan->kind, "cos"))
+        snprintf(text, API_TEXT_BYTES, "%" PRIu32 " COS", number);
+    else
+        api_text_count(number, api_plan_is_directory(plan) ? "subscriber" : "message", text);
+    return text;
+}
+
+/* "messages", "subscribers", "COS" */
+static const char *noun_of(const struct store_plan *plan)
+{
+    return str_equal(plan->kind, "cos") ? "COS" : api_plan_is_directory(plan) ? "subscribers" : "messages";
 }
 
 /* ---- what it is ---- */
@@ -36,6 +57,10 @@ static void what(const struct store_plan *plan, const struct config_route *route
             "Signs that %s was restored, rebuilt or exchanged: deletions and overwriting %s stopped on all "
             "routes from it.%s",
             plan->site, open ? "are" : "were", open ? " New messages are copied as ever." : "");
+    else if (api_plan_is_directory(plan))
+        snprintf(text, size, "%s gone from %s, and %s on %s (route %s)%s",
+                 count_of(plan, plan->messages, count), plan->site, open ? "left" : "held", target_of(route),
+                 plan->route, open ? " until a person decides. All others are kept equal as ever." : ".");
     else
         snprintf(text, size, "%s of mailbox %s gone from %s, and %s on %s (route %s)%s",
                  api_text_count(plan->messages, "message", count), plan->mailbox, plan->site,
@@ -59,8 +84,10 @@ static void if_allowed(const struct store_plan *plan, const struct config_route 
         snprintf(
             text, size,
             "%s will be removed from %s, after they were looked for on %s once more; those that are back by "
-            "then stay. Nothing that is not in this list is removed.",
-            api_text_count(plan->open, "message", count), target_of(route), plan->site);
+            "then stay. Nothing that is not in this list is removed.%s",
+            count_of(plan, plan->open, count), target_of(route), plan->site,
+            str_equal(plan->kind, "cos") ? " A COS that subscribers still have there waits until none has it."
+                                         : "");
 }
 
 static void if_refused(const struct store_plan *plan, const struct config_route *route, char *text,
@@ -72,8 +99,9 @@ static void if_refused(const struct store_plan *plan, const struct config_route 
                  "It is not: everything stays stopped until %ssomebody allows this plan after all.",
                  *plan->words ? "the former production answers again, or " : "");
     else
-        snprintf(text, size, "%s will stay on %s for good, and are not asked about again.",
-                 api_text_count(plan->open, "message", count), target_of(route));
+        snprintf(text, size, "%s will stay on %s for good, and are not asked about again.%s",
+                 count_of(plan, plan->open, count), target_of(route),
+                 api_plan_is_directory(plan) ? " What comes back to production is kept equal as ever." : "");
 }
 
 /* ---- how it stands ---- */
@@ -91,9 +119,10 @@ void api_plan_over(const struct store_plan *plan, char text[API_PLAN_BYTES])
                  verb_of(plan), plan->decided_by, api_text_duration(plan->decided_age_seconds, age),
                  plan->decision);
     else
-        snprintf(text, API_PLAN_BYTES, "plan %" PRIu64 " is over, without a decision: %s", plan->plan_id,
-                 api_plan_is_site(plan) ? "the former production answers again"
-                                        : "none of its messages is held any more");
+        snprintf(text, API_PLAN_BYTES, "plan %" PRIu64 " is over, without a decision: %s%s%s", plan->plan_id,
+                 api_plan_is_site(plan) ? "the former production answers again" : "none of its ",
+                 api_plan_is_site(plan) ? "" : noun_of(plan),
+                 api_plan_is_site(plan) ? "" : " is held any more");
 }
 
 static void now(const struct store_plan *plan, char *text, size_t size)
@@ -103,27 +132,28 @@ static void now(const struct store_plan *plan, char *text, size_t size)
     else if (api_plan_is_site(plan) && str_equal(plan->state, "refused"))
         snprintf(text, size, "It was refused: deletions and overwriting stay stopped.");
     else if (str_equal(plan->state, "allowed"))
-        snprintf(text, size, "It was allowed; a copier carries it out.");
+        snprintf(text, size, "It was allowed; %s carries it out.",
+                 api_plan_is_directory(plan) ? "ldapsync" : "a copier");
     else if (str_equal(plan->state, "refused"))
-        snprintf(text, size, "It was refused: its messages stay for good.");
+        snprintf(text, size, "It was refused: its %s stay for good.", noun_of(plan));
     else if (str_equal(plan->state, "done"))
         snprintf(text, size, "It was allowed, and carried out.");
     else if (api_plan_is_site(plan))
         snprintf(text, size, "It is over: the former production answers again.");
     else
-        snprintf(text, size, "It is over: none of its messages is held any more.");
+        snprintf(text, size, "It is over: none of its %s is held any more.", noun_of(plan));
 }
 
 /* ---- JSON ---- */
 
 static void add_counts(cJSON *object, const struct store_plan *plan)
 {
-    cJSON *messages = cJSON_AddObjectToObject(object, "messages");
-    cJSON_AddNumberToObject(messages, "total", plan->messages);
-    cJSON_AddNumberToObject(messages, "open", plan->open);
-    cJSON_AddNumberToObject(messages, "removed", plan->removed);
-    cJSON_AddNumberToObject(messages, "kept", plan->kept);
-    cJSON_AddNumberToObject(messages, "back", plan->back);
+    cJSON *counts = cJSON_AddObjectToObject(object, api_plan_is_directory(plan) ? "entries" : "messages");
+    cJSON_AddNumberToObject(counts, "total", plan->messages);
+    cJSON_AddNumberToObject(counts, "open", plan->open);
+    cJSON_AddNumberToObject(counts, "removed", plan->removed);
+    cJSON_AddNumberToObject(counts, "kept", plan->kept);
+    cJSON_AddNumberToObject(counts, "back", plan->back);
 }
 
 static void add_sentences(cJSON *object, const struct store_plan *plan, const struct config_route *route)

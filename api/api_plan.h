@@ -3,8 +3,8 @@
  * decided. Pure: values in, text out.
  *
  *   {"id", "kind", "state", "site", "route", "mailbox", "to", "reason", "introduces_itself", "open": a person must decide,
- *    "messages": {"total", "open", "removed", "kept", "back"}, "made_age_seconds", "decided_age_seconds",
- *    "ended_age_seconds", "decided_by", "decision", "what", "if_allowed", "if_refused", "now"}
+ *    "messages" (of kinds subscribers and cos: "entries"): {"total", "open", "removed", "kept", "back"},
+ *    "made_age_seconds", "decided_age_seconds", "ended_age_seconds", "decided_by", "decision", "what", "if_allowed", "if_refused", "now"}
  *
  * if_allowed and if_refused are "" where there is nothing (more) to decide; now is how it stands, in a sentence.
  */
@@ -24,6 +24,8 @@ enum { API_PLAN_BYTES = 1400 };
 void api_plan_over(const struct store_plan *plan, char text[API_PLAN_BYTES]);
 
 bool api_plan_is_site(const struct store_plan *plan);
+/* Its set is of subscribers or of COS. */
+bool api_plan_is_directory(const struct store_plan *plan);
 /* held; or a site's that was refused: it may still be allowed. */
 bool api_plan_is_open(const struct store_plan *plan);
 

@@ -555,6 +555,12 @@ static void note_handover(const struct subject *s, struct api_why *why)
              m->handover.place, m->handover.host);
 }
 
+/* Gone from production: what becomes of him is decided like what becomes of messages. */
+static bool is_gone_from_production(const char *state)
+{
+    return str_equal(state, "gone") || str_equal(state, "held") || str_equal(state, "kept");
+}
+
 /* As the directory knows him; nothing where all is well. */
 static void note_subscriber(const struct subject *s, struct api_why *why)
 {
@@ -567,6 +573,10 @@ static void note_subscriber(const struct subject *s, struct api_why *why)
              "It waits for its owner: the subscriber is not on %s yet%s%s. `mirrorctl directory list` shows "
              "all such.",
              s->to, is_given(m->subscriber_reason) ? ": " : "",
+             is_given(m->subscriber_reason) ? m->subscriber_reason : "");
+    else if (is_gone_from_production(m->subscriber_state))
+        note(why, "Its subscriber is gone from production (%s%s%s).", m->subscriber_state,
+             is_given(m->subscriber_reason) ? ": " : "",
              is_given(m->subscriber_reason) ? m->subscriber_reason : "");
     else if (is_given(m->subscriber_state) && strcmp(m->subscriber_state, "equal") != 0)
         note(why, "Its subscriber is not equal on %s (%s%s%s)%s%s", s->to, m->subscriber_state,

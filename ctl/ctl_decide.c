@@ -106,7 +106,7 @@ static void add_id(cJSON *ids, double id)
     cJSON_AddItemToArray(ids, cJSON_CreateNumber(id));
 }
 
-/* Breakers are never meant: each is a matter of its own. */
+/* Breakers, and plans of subscribers and COS, are never meant: each is a matter of its own. */
 static int add_of_route(struct ctl *ctl, const struct ctl_args *args, cJSON *ids, enum ctl_exit *exit_out)
 {
     struct ctl_held_wanted wanted = {.route = args->value[CTL_OPT_ROUTE]};

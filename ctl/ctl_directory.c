@@ -19,7 +19,8 @@ static bool is_well(const cJSON *route)
     static const char *const kinds[] = {"subscribers", "cos"};
     for (size_t i = 0; i < 2; i++) {
         const cJSON *counts = cJSON_GetObjectItemCaseSensitive(route, kinds[i]);
-        if (ctl_number(counts, "equal", 0) + ctl_number(counts, "gone", 0) < ctl_number(counts, "total", 0))
+        if (ctl_number(counts, "equal", 0) + ctl_number(counts, "gone", 0) + ctl_number(counts, "kept", 0) <
+            ctl_number(counts, "total", 0))
             return false;
     }
     return ctl_text(route, "error")[0] == '\0' && ctl_number(route, "troubles", 0) == 0;
@@ -36,9 +37,9 @@ bool ctl_directory_is_well(const cJSON *routes)
 
 static void set_counts(struct ctl_table *table, size_t row, size_t column, const cJSON *counts)
 {
-    bool equal = ctl_number(counts, "equal", 0) >= ctl_number(counts, "total", 0);
-    ctl_table_setf(table, row, column, equal ? CTL_PLAIN : CTL_RED, "%.0f of %.0f",
-                   ctl_number(counts, "equal", 0), ctl_number(counts, "total", 0));
+    double equal = ctl_number(counts, "equal", 0);
+    double total = ctl_number(counts, "total", 0) - ctl_number(counts, "kept", 0);
+    ctl_table_setf(table, row, column, equal >= total ? CTL_PLAIN : CTL_RED, "%.0f of %.0f", equal, total);
 }
 
 void ctl_directory_show(const struct ctl *ctl, const cJSON *routes)
@@ -143,16 +144,17 @@ enum ctl_exit ctl_directory_list(struct ctl *ctl, const struct ctl_args *args)
         return exit;
     ctl_table_init(&table, titles, 8, 0, 7);
     cJSON_ArrayForEach (entry, entries) {
-        bool equal = str_equal(ctl_text(entry, "state"), "equal");
+        bool well =
+            str_equal(ctl_text(entry, "state"), "equal") || str_equal(ctl_text(entry, "state"), "kept");
         size_t row = ctl_table_row(&table);
         char age[16];
         const char *const texts[] = {"route", "kind", "number", "name", "state"};
         for (size_t i = 0; i < 5; i++)
-            ctl_table_set(&table, row, i, i == 4 && !equal ? CTL_RED : CTL_PLAIN, ctl_text(entry, texts[i]));
+            ctl_table_set(&table, row, i, i == 4 && !well ? CTL_RED : CTL_PLAIN, ctl_text(entry, texts[i]));
         ctl_table_set(&table, row, 5, CTL_PLAIN, ctl_age(ctl_number(entry, "differs_seconds", -1), age));
         ctl_table_set(&table, row, 6, CTL_PLAIN, ctl_text(entry, "attributes"));
         ctl_table_set(&table, row, 7, CTL_PLAIN, ctl_text(entry, "reason"));
-        exit = equal ? exit : CTL_NOT_WELL;
+        exit = well ? exit : CTL_NOT_WELL;
     }
     if (ctl->json)
         ctl_print_json(entries);

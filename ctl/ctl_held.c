@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 500, SHOWN_MESSAGES = 50 };
+enum { PAGE = 500, SHOWN = 50 };
 
 const char *ctl_held_check(const struct ctl_args *args)
 {
@@ -74,13 +74,13 @@ static cJSON *ask_plan(struct ctl *ctl, const char *id, double after, enum ctl_e
     return plan;
 }
 
-/* The plan with all its messages, if they are wanted; else with the first page of them. */
-static cJSON *whole_plan(struct ctl *ctl, const char *id, bool all_messages, enum ctl_exit *exit_out)
+/* The plan with all of its set, if it is wanted; else with the first page of it. */
+static cJSON *whole_plan(struct ctl *ctl, const char *id, bool all, enum ctl_exit *exit_out)
 {
     cJSON *plan = ask_plan(ctl, id, 0, exit_out);
     cJSON *list = cJSON_GetObjectItemCaseSensitive(plan, "list");
     double after = ctl_number(plan, "next", 0);
-    bool more = all_messages && after > 0;
+    bool more = all && after > 0;
     while (more) {
         cJSON *page = ask_plan(ctl, id, after, exit_out);
         if (!page) {
@@ -100,9 +100,22 @@ static bool is_site(const cJSON *plan)
     return str_equal(ctl_text(plan, "kind"), "site");
 }
 
+/* Of subscribers or COS: what it holds in a word, else NULL. */
+static const char *directory_noun(const cJSON *plan)
+{
+    const char *kind = ctl_text(plan, "kind");
+    return str_equal(kind, "subscribers") ? "subscribers" : str_equal(kind, "cos") ? "COS" : NULL;
+}
+
+/* {"total", "open", ...} */
+static const cJSON *counts_of(const cJSON *plan)
+{
+    return cJSON_GetObjectItemCaseSensitive(plan, directory_noun(plan) ? "entries" : "messages");
+}
+
 bool ctl_held_is_deletion(const cJSON *plan)
 {
-    return !is_site(plan) && str_equal(ctl_text(plan, "state"), "held");
+    return !is_site(plan) && !directory_noun(plan) && str_equal(ctl_text(plan, "state"), "held");
 }
 
 static void add_row(struct ctl_table *table, const cJSON *plan)
@@ -119,10 +132,16 @@ static void add_row(struct ctl_table *table, const cJSON *plan)
         ctl_table_set(table, row, 4, CTL_PLAIN, "-");
         return;
     }
-    ctl_table_set(table, row, 2, CTL_PLAIN, ctl_text(plan, "mailbox"));
+    const char *noun = directory_noun(plan);
+    double total = ctl_number(counts_of(plan), "total", 0);
     ctl_table_set(table, row, 3, CTL_PLAIN, ctl_text(plan, "route"));
-    ctl_table_setf(table, row, 4, CTL_PLAIN, "%.0f",
-                   ctl_number(cJSON_GetObjectItemCaseSensitive(plan, "messages"), "total", 0));
+    if (noun) {
+        ctl_table_setf(table, row, 2, CTL_PLAIN, "%.0f %s", total, noun);
+        ctl_table_set(table, row, 4, CTL_PLAIN, "-");
+        return;
+    }
+    ctl_table_set(table, row, 2, CTL_PLAIN, ctl_text(plan, "mailbox"));
+    ctl_table_setf(table, row, 4, CTL_PLAIN, "%.0f", total);
 }
 
 cJSON *ctl_held_by_route(const cJSON *plans)
@@ -142,7 +161,7 @@ cJSON *ctl_held_by_route(const cJSON *plans)
         }
         cJSON *last = cJSON_GetObjectItemCaseSensitive(route, "last");
         double id = ctl_number(plan, "id", 0);
-        double messages = ctl_number(cJSON_GetObjectItemCaseSensitive(plan, "messages"), "total", 0);
+        double messages = ctl_number(counts_of(plan), "total", 0);
         cJSON_SetNumberHelper(cJSON_GetObjectItemCaseSensitive(route, "plans"),
                               ctl_number(route, "plans", 0) + 1);
         cJSON_SetNumberHelper(cJSON_GetObjectItemCaseSensitive(route, "messages"),
@@ -217,22 +236,37 @@ enum ctl_exit ctl_held_list(struct ctl *ctl, const struct ctl_args *args)
 
 /* ---- show ---- */
 
-static void show_messages(const struct ctl *ctl, const cJSON *plan, double total)
+static void set_message(struct ctl_table *table, size_t row, const cJSON *message)
 {
-    static const char *const titles[] = {"FOLDER", "UID", "DATE", "BYTES", "NOW"};
+    double uid = ctl_number(message, "uid", 0);
+    ctl_table_set(table, row, 0, CTL_PLAIN, ctl_text(message, "folder"));
+    ctl_table_setf(table, row, 1, CTL_PLAIN, uid > 0 ? "%.0f" : "-", uid);
+    ctl_table_setf(table, row, 2, CTL_PLAIN, "%.16s", ctl_text(message, "date"));
+    ctl_table_setf(table, row, 3, CTL_PLAIN, "%.0f", ctl_number(message, "size_bytes", 0));
+    ctl_table_set(table, row, 4, CTL_PLAIN, ctl_text(message, "outcome"));
+}
+
+static void set_entry(struct ctl_table *table, size_t row, const cJSON *entry)
+{
+    static const char *const names[] = {"number", "name", "dn", "outcome"};
+    for (size_t i = 0; i < 4; i++)
+        ctl_table_set(table, row, i, CTL_PLAIN, ctl_text(entry, names[i]));
+}
+
+static void show_set(const struct ctl *ctl, const cJSON *plan, double total)
+{
+    static const char *const of_messages[] = {"FOLDER", "UID", "DATE", "BYTES", "NOW"};
+    static const char *const of_entries[] = {"NUMBER", "NAME", "DN", "NOW"};
+    bool entries = directory_noun(plan) != NULL;
     struct ctl_table table;
-    const cJSON *message;
-    ctl_table_init(&table, titles, 5, (1u << 1) | (1u << 3), 0);
-    cJSON_ArrayForEach (message, cJSON_GetObjectItemCaseSensitive(plan, "list")) {
-        double uid = ctl_number(message, "uid", 0);
-        if (table.rows == SHOWN_MESSAGES)
+    const cJSON *item;
+    ctl_table_init(&table, entries ? of_entries : of_messages, entries ? 4 : 5,
+                   entries ? 0 : (1u << 1) | (1u << 3), entries ? 2 : 0);
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(plan, "list")) {
+        if (table.rows == SHOWN)
             break;
         size_t row = ctl_table_row(&table);
-        ctl_table_set(&table, row, 0, CTL_PLAIN, ctl_text(message, "folder"));
-        ctl_table_setf(&table, row, 1, CTL_PLAIN, uid > 0 ? "%.0f" : "-", uid);
-        ctl_table_setf(&table, row, 2, CTL_PLAIN, "%.16s", ctl_text(message, "date"));
-        ctl_table_setf(&table, row, 3, CTL_PLAIN, "%.0f", ctl_number(message, "size_bytes", 0));
-        ctl_table_set(&table, row, 4, CTL_PLAIN, ctl_text(message, "outcome"));
+        (entries ? set_entry : set_message)(&table, row, item);
     }
     if (table.rows > 0) {
         ctl_say("%s", "");
@@ -254,13 +288,15 @@ static void say_choice(const struct ctl *ctl, const char *title, const char *ver
     free(command);
 }
 
-static void say_counts(const struct ctl *ctl, const cJSON *messages)
+static void say_counts(const struct ctl *ctl, const cJSON *plan)
 {
+    const cJSON *counts = counts_of(plan);
+    const char *noun = directory_noun(plan);
     char *text = str_format("%.0f: %.0f open, %.0f removed, %.0f kept, %.0f back on production",
-                            ctl_number(messages, "total", 0), ctl_number(messages, "open", 0),
-                            ctl_number(messages, "removed", 0), ctl_number(messages, "kept", 0),
-                            ctl_number(messages, "back", 0));
-    ctl_say_wrapped(ctl, "Messages", text);
+                            ctl_number(counts, "total", 0), ctl_number(counts, "open", 0),
+                            ctl_number(counts, "removed", 0), ctl_number(counts, "kept", 0),
+                            ctl_number(counts, "back", 0));
+    ctl_say_wrapped(ctl, !noun ? "Messages" : str_equal(noun, "COS") ? "COS" : "Subscribers", text);
     free(text);
 }
 
@@ -279,7 +315,6 @@ static void say_decided(const struct ctl *ctl, const cJSON *plan)
 static void show_plan(const struct ctl *ctl, const cJSON *plan)
 {
     char age[16], since[32];
-    const cJSON *messages = cJSON_GetObjectItemCaseSensitive(plan, "messages");
     snprintf(since, sizeof since, "%s ago", ctl_age(ctl_number(plan, "made_age_seconds", -1), age));
     ctl_say("plan %.0f: %s", ctl_number(plan, "id", 0), ctl_text(plan, "state"));
     ctl_say_wrapped(ctl, "What", ctl_text(plan, "what"));
@@ -287,12 +322,12 @@ static void show_plan(const struct ctl *ctl, const cJSON *plan)
     ctl_say_wrapped(ctl, "It says now", ctl_text(plan, "introduces_itself"));
     ctl_say_wrapped(ctl, "Since", since);
     if (!is_site(plan))
-        say_counts(ctl, messages);
+        say_counts(ctl, plan);
     ctl_say_wrapped(ctl, "Now", ctl_text(plan, "now"));
     say_decided(ctl, plan);
     say_choice(ctl, "Allow", "allow", plan, ctl_text(plan, "if_allowed"));
     say_choice(ctl, "Refuse", "refuse", plan, ctl_text(plan, "if_refused"));
-    show_messages(ctl, plan, ctl_number(messages, "total", 0));
+    show_set(ctl, plan, ctl_number(counts_of(plan), "total", 0));
 }
 
 enum ctl_exit ctl_held_show(struct ctl *ctl, const struct ctl_args *args)

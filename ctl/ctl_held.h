@@ -22,7 +22,7 @@ struct ctl_held_wanted {
 };
 cJSON *ctl_held_all(struct ctl *ctl, const struct ctl_held_wanted *wanted, enum ctl_exit *exit_out);
 
-/* It holds messages, and nobody has decided yet: one of those that `--route --up-to` means. */
+/* It holds messages (not subscribers or COS), and nobody has decided yet: one of those that `--route --up-to` means. */
 bool ctl_held_is_deletion(const cJSON *plan);
 
 /* What the end of the list proposes: {route: {"plans", "messages", "last"}} of the held deletions. The caller deletes. */

@@ -27,8 +27,12 @@ static void show_held(const struct ctl *ctl, const cJSON *held)
         free(text);
     }
     if (plans > 0) {
-        text = str_format("%.0f message%s in %.0f plan%s: a person must decide (mirrorctl held list)",
-                          messages, messages > 1 ? "s" : "", plans, plans > 1 ? "s" : "");
+        double entries = ctl_number(held, "entries", 0);
+        char *of_directory =
+            entries > 0 ? str_format(", %.0f of subscribers and COS", entries) : str_copy("");
+        text = str_format("%.0f message%s%s in %.0f plan%s: a person must decide (mirrorctl held list)",
+                          messages, messages > 1 ? "s" : "", of_directory, plans, plans > 1 ? "s" : "");
+        free(of_directory);
         ctl_say_wrapped(ctl, "HELD", text);
         free(text);
     }

@@ -132,7 +132,7 @@ static int retire_one(struct round *round, const struct store_entry *entry, stru
 {
     bool gone = false, in_use = false;
     if (is_test_mailbox(round, entry->number))
-        return round->dry ? 0 : refuse(round, entry, "a test mailbox is never removed", err);
+        return round->dry ? 0 : step(round, entry, STORE_ENTRY_NEVER, "a test mailbox is never removed", err);
     if (is_gone(round, entry, &gone, err) != 0)
         return -1;
     if (!gone)
@@ -162,15 +162,21 @@ int retire_gone(struct round *round, enum store_kind kind, struct err *err)
         }
     } while (result == 0 && count == BATCH);
     free(entries);
-    return result;
+    if (result != 0 || after == 0 || round->dry)
+        return result;
+    return store_entry_plan_end(round->tools->store, &round->claim->lease, kind, err);
 }
 
 int retire_former(struct round *round, const struct store_listed_holder *holder, struct err *err)
 {
     struct store_entry former;
     bool gone = false;
-    if (store_entry_find(round->tools->store, holder->entry_id, &former, err) != 0 ||
-        is_gone(round, &former, &gone, err) != 0)
+    if (store_entry_find(round->tools->store, holder->entry_id, &former, err) != 0)
+        return -1;
+    if (former.state == STORE_ENTRY_KEPT)
+        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER,
+                       "its former owner's entry %s is kept: remove or renumber it there", former.target_dn);
+    if (is_gone(round, &former, &gone, err) != 0)
         return -1;
     if (!gone)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its owner is still on production");

@@ -1,6 +1,7 @@
 /*
- * Entries that are gone from production leave the target: after two whole listings without them, under the brake, and after
- * production was asked for each by DN and by number once more. Subscribers first, then the COS that none of them needs.
+ * Entries that are gone from production leave the target: after two whole listings without them, under the brake or by the word
+ * of a person who allowed that very plan, and after production was asked for each by DN and by number once more. Subscribers
+ * first, then the COS that none of them needs.
  */
 #ifndef MIRROR_LDAPSYNC_RETIRE_H
 #define MIRROR_LDAPSYNC_RETIRE_H

@@ -299,13 +299,15 @@ CREATE TABLE IF NOT EXISTS intent (
 );
 
 -- plan: a deletion that a brake stopped before its first message, and what a person decided about it. Written by: copier and
--- scanner (made, done, dissolved), api (decided; dissolved with its mailbox). kind: which limit held it; site: the breaker,
--- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site. allowed: to
--- be carried out; done: carried out (site: allowed); dissolved: no message is left to decide on. messages: the set's size
--- when it was made; emptied: its mailbox had no others.
+-- scanner (made, done, dissolved), ldapsync (the same, of kinds subscribers and cos, under the directory's epoch), api (decided;
+-- dissolved with its mailbox). kind: which limit held it; site: the breaker,
+-- without messages: while one is held or refused, nothing is removed or overwritten on any route from that site; subscribers, cos:
+-- entries of a route's directory (plan_entry), no mirror. allowed: to
+-- be carried out; done: carried out (site: allowed); dissolved: nothing is left to decide on. messages: the set's size
+-- when it was made, be it messages or entries; emptied: its mailbox had no others.
 CREATE TABLE IF NOT EXISTS plan (
   plan_id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  kind         ENUM('mailbox','route','site') NOT NULL,
+  kind         ENUM('mailbox','route','site','subscribers','cos') NOT NULL,
   state        ENUM('held','allowed','refused','done','dissolved') NOT NULL DEFAULT 'held',
   site_id      INT UNSIGNED NOT NULL,
   route_id     INT UNSIGNED NULL,
@@ -341,6 +343,20 @@ CREATE TABLE IF NOT EXISTS plan_message (
   outcome             ENUM('open','removed','kept','back') NOT NULL DEFAULT 'open',
   PRIMARY KEY (plan_id, message_id),
   KEY message (message_id)
+);
+
+-- plan_entry: the same of a plan of kind subscribers or cos. Written by: ldapsync, under the directory's epoch. number, name, dn
+-- (the target's): as they were when it was made, for people. outcome: open; removed; kept: the plan was refused, or it is a test
+-- mailbox; back: it is on production again.
+CREATE TABLE IF NOT EXISTS plan_entry (
+  plan_id   BIGINT UNSIGNED NOT NULL,
+  entry_id  BIGINT UNSIGNED NOT NULL,
+  number    VARBINARY(64) NOT NULL,
+  name      VARBINARY(256) NOT NULL DEFAULT '',
+  dn        VARBINARY(800) NOT NULL,
+  outcome   ENUM('open','removed','kept','back') NOT NULL DEFAULT 'open',
+  PRIMARY KEY (plan_id, entry_id),
+  KEY entry (entry_id)
 );
 
 -- removal: what was removed without a person's word, for the windows of the brakes. Written by: copier, in the transaction
@@ -468,8 +484,9 @@ CREATE TABLE IF NOT EXISTS directory_trouble (
 -- directory's epoch. identity: the id attribute's value, or the number where there is none. target_dn: '' until it is being added
 -- to the target, or was found there; then the entry there is ours. state: unproven: not compared yet; equal;
 -- differs: on the target, but not equal (attributes, reason); missing: not there (reason: the server's words); waiting: something
--- comes first (reason); gone: no more on production; held: gone, with more than the brake lets pass. A row goes when its entry is
--- gone from both sides. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
+-- comes first (reason); gone: no more on production, and not in a plan; held: gone, and in a plan that is held or allowed (plan_id);
+-- kept: gone, and stays on the target: a person refused that plan, or it is a test mailbox. Only rows with gone_at are any of these
+-- three. A row goes when its entry is gone from both sides. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
 -- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
 -- differs_since: NULL while equal.
 CREATE TABLE IF NOT EXISTS entry (
@@ -482,7 +499,7 @@ CREATE TABLE IF NOT EXISTS entry (
   cos                 VARBINARY(32) NOT NULL DEFAULT '',
   source_dn           VARBINARY(800) NOT NULL,
   target_dn           VARBINARY(800) NOT NULL DEFAULT '',
-  state               ENUM('unproven','equal','differs','missing','waiting','gone','held') NOT NULL DEFAULT 'unproven',
+  state               ENUM('unproven','equal','differs','missing','waiting','gone','held','kept') NOT NULL DEFAULT 'unproven',
   attributes          VARBINARY(800) NOT NULL DEFAULT '',
   reason              VARBINARY(800) NOT NULL DEFAULT '',
   differs_since       DATETIME(6) NULL,
@@ -495,6 +512,7 @@ CREATE TABLE IF NOT EXISTS entry (
   gone_at             DATETIME(6) NULL,
   gone_listing        BIGINT UNSIGNED NOT NULL DEFAULT 0,
   gone_listings       INT UNSIGNED NOT NULL DEFAULT 0,
+  plan_id             BIGINT UNSIGNED NULL,
   password_proven_at  DATETIME(6) NULL,
   password_error      VARBINARY(800) NOT NULL DEFAULT '',
   UNIQUE KEY identity (route_id, kind, identity),

@@ -361,15 +361,16 @@ static int read_counts(struct store *store, uint32_t route_id, const char *kind,
                    "COALESCE(SUM(state = "
                    "'missing'), 0), COALESCE(SUM(state = 'waiting'), 0), COALESCE(SUM(state = 'unproven'), "
                    "0), COALESCE(SUM(state "
-                   "= 'gone'), 0), COALESCE(SUM(state = 'held'), 0), "
+                   "= 'gone'), 0), COALESCE(SUM(state = 'held'), 0), COALESCE(SUM(state = 'kept'), 0), "
                    "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(differs_since), UTC_TIMESTAMP(6)) / 1e6, 0), "
                    "TIMESTAMPDIFF(MICROSECOND, MIN(IF(state = 'equal', proven_at, NULL)), UTC_TIMESTAMP(6)) "
                    "/ 1e6 FROM entry "
                    "WHERE route_id = ? AND kind = ?",
                    bind_u64(route_id), bind_text(kind));
     if (query && store_query_next(query)) {
-        uint32_t *columns[] = {&counts->total,   &counts->equal,    &counts->differs, &counts->missing,
-                               &counts->waiting, &counts->unproven, &counts->gone,    &counts->held};
+        uint32_t *columns[] = {&counts->total,   &counts->equal,   &counts->differs,
+                               &counts->missing, &counts->waiting, &counts->unproven,
+                               &counts->gone,    &counts->held,    &counts->kept};
         for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
             *columns[i] = store_query_u32(query);
         counts->oldest_difference_seconds = store_query_real(query);

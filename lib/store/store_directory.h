@@ -97,7 +97,7 @@ int store_directory_want(struct store *store, const struct store_directory_ask *
 
 /* Strings valid during the callback. Ages in seconds, -1: never. */
 struct store_directory_counts {
-    uint32_t total, equal, differs, missing, waiting, unproven, gone, held, foreign;
+    uint32_t total, equal, differs, missing, waiting, unproven, gone, held, kept, foreign;
     double oldest_difference_seconds; /* 0: none differs */
     double oldest_proof_seconds;
 };

@@ -10,13 +10,14 @@
 
 const char *store_entry_state_name(enum store_entry_state state)
 {
-    static const char *const names[] = {"unproven", "equal", "differs", "missing", "waiting", "gone", "held"};
+    static const char *const names[] = {"unproven", "equal", "differs", "missing",
+                                        "waiting",  "gone",  "held",    "kept"};
     return names[state];
 }
 
 static bool find_state(const char *name, enum store_entry_state *state_out)
 {
-    for (int state = STORE_ENTRY_UNPROVEN; state <= STORE_ENTRY_HELD; state++) {
+    for (int state = STORE_ENTRY_UNPROVEN; state <= STORE_ENTRY_KEPT; state++) {
         *state_out = (enum store_entry_state)state;
         if (str_equal(store_entry_state_name(*state_out), name))
             return true;

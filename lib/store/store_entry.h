@@ -14,7 +14,8 @@ enum store_entry_state {
     STORE_ENTRY_MISSING,
     STORE_ENTRY_WAITING,
     STORE_ENTRY_GONE,
-    STORE_ENTRY_HELD
+    STORE_ENTRY_HELD,
+    STORE_ENTRY_KEPT
 };
 const char *store_entry_state_name(enum store_entry_state state);
 bool store_entry_state_is(const char *name); /* one of them */
@@ -112,27 +113,36 @@ int store_entry_release_mirrors(struct store *store, const struct store_director
                                 struct err *err);
 
 /* ---- removals ---- */
-/* Entries that may be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart; not while their
- * messages are handed over: the mailbox goes with its subscriber. All that is gone is judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it is held: not returned. At most
- * `max`, behind `after_entry_id`; each must be looked for once more. `dry`: held ones are returned too. */
+/* Entries that are to be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart; not while their
+ * messages are handed over: the mailbox goes with its subscriber; nor while production's breaker is tripped. All that is gone is
+ * judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it goes into a plan that waits for
+ * a person (store_plan.h), and none of it is returned before he allowed that plan. At most `max`, behind `after_entry_id`; each
+ * must be looked for once more. Their state is GONE. `dry`: no plan is made, and what is held, or would be, is returned too, as
+ * HELD. */
 struct store_entry_removal {
     const struct config_directory *limits;
     enum store_kind kind;
     bool dry;
+    bool holds; /* out: what the brake said */
 };
 int store_entry_removable(struct store *store, const struct store_directory_lease *lease,
-                          const struct store_entry_removal *removal, uint64_t after_entry_id,
+                          struct store_entry_removal *removal, uint64_t after_entry_id,
                           struct store_entry *entries_out, uint32_t max, struct err *err);
 enum store_entry_removed {
     STORE_ENTRY_BEGIN,
     STORE_ENTRY_REMOVED,
     STORE_ENTRY_NOT_GONE,
-    STORE_ENTRY_NOT_REMOVED
+    STORE_ENTRY_NOT_REMOVED,
+    STORE_ENTRY_NEVER
 };
-/* BEGIN before the target is told (journalled for the brake, once), REMOVED after (its row goes), NOT_GONE: it is on production after all (no more
- * gone); NOT_REMOVED with words (in use, refused): stays gone, tried again later. */
+/* BEGIN before the target is told (journalled for the brake, once, unless a person allowed it), REMOVED after (its row goes);
+ * NOT_GONE: it is on production after all (no more gone, and out of its plan); NOT_REMOVED with words (in use, refused): stays
+ * gone, tried again later; NEVER with words: is kept. */
 int store_entry_remove(struct store *store, const struct store_directory_lease *lease, uint64_t entry_id,
                        enum store_entry_removed step, const char *words, struct err *err);
+/* When all that could be removed was: plans of which nothing is open any more are over. */
+int store_entry_plan_end(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
+                         struct err *err);
 
 /* Is a test mailbox's password to be tried on the target: its entry is equal there, and was settled since the last try, or that
  * was a day ago? */

@@ -7,9 +7,11 @@
 #include "store/store_entry.h"
 #include "store/store_query.h"
 
-#define STORE_ENTRY_ROW                                                                                      \
-    "e.entry_id, e.kind, e.identity, e.number, e.name, e.cos, e.source_dn, e.target_dn, e.state, "           \
-    "EXISTS (SELECT 1 FROM entry_attribute a WHERE a.entry_id = e.entry_id)"
+/* `state`: an expression for it, e.state where it is as the table has it. */
+#define STORE_ENTRY_ROW_WITH(state)                                                                          \
+    "e.entry_id, e.kind, e.identity, e.number, e.name, e.cos, e.source_dn, e.target_dn, " state              \
+    ", EXISTS (SELECT 1 FROM entry_attribute a WHERE a.entry_id = e.entry_id)"
+#define STORE_ENTRY_ROW STORE_ENTRY_ROW_WITH("e.state")
 
 void store_entry_row_read(struct store_query *query, struct store_entry *entry);
 /* As many as the query's LIMIT says; frees it. How many, or -1. */

@@ -134,26 +134,30 @@ static int drop_unseen(struct store *store, const struct concluding *concluding,
 static int note_gone(struct store *store, const struct concluding *concluding, struct err *err)
 {
     uint64_t listing = concluding->listing->listing;
-    return STORE_EXEC(store, err,
-                      "UPDATE entry e LEFT JOIN " ON_PRODUCTION
-                      " SET e.gone_at = COALESCE(e.gone_at, UTC_TIMESTAMP(6)), e.gone_listings = "
-                      "e.gone_listings + 1, "
-                      "e.gone_listing = ?, e.state = IF(e.state = 'held', e.state, 'gone'), e.todo = 0, "
-                      "e.next_try_at = NULL WHERE e.route_id = ? AND e.kind = ? AND l.dn "
-                      "IS NULL AND "
-                      "e.gone_listing < ?",
-                      bind_u64(listing), bind_u64(concluding->lease->route_id),
-                      bind_text(store_directory_tx_kind(concluding->listing->kind)), bind_u64(listing)) < 0
+    return STORE_EXEC(
+               store, err,
+               "UPDATE entry e LEFT JOIN " ON_PRODUCTION
+               " SET e.gone_at = COALESCE(e.gone_at, UTC_TIMESTAMP(6)), e.gone_listings = "
+               "e.gone_listings + 1, "
+               "e.gone_listing = ?, e.state = IF(e.state IN ('held', 'kept'), e.state, 'gone'), e.todo = 0, "
+               "e.next_try_at = NULL WHERE e.route_id = ? AND e.kind = ? AND l.dn "
+               "IS NULL AND "
+               "e.gone_listing < ?",
+               bind_u64(listing), bind_u64(concluding->lease->route_id),
+               bind_text(store_directory_tx_kind(concluding->listing->kind)), bind_u64(listing)) < 0
                ? -1
                : 0;
 }
 
+/* What is back drops out of its plan, and is none of its matter when it goes again. */
 static int note_back(struct store *store, const struct concluding *concluding, struct err *err)
 {
     return STORE_EXEC(
                store, err,
                "UPDATE entry e JOIN " ON_PRODUCTION
-               " SET e.gone_at = NULL, e.gone_listings = 0, e.state = 'unproven', e.reason = '', e.todo = 1, "
+               " LEFT JOIN plan_entry o ON o.entry_id = e.entry_id AND o.outcome = 'open' SET o.outcome = "
+               "'back', e.plan_id = NULL, "
+               "e.gone_at = NULL, e.gone_listings = 0, e.state = 'unproven', e.reason = '', e.todo = 1, "
                "e.settled_source = NULL, e.settled_target = NULL WHERE e.route_id = ? AND "
                "e.kind = ? "
                "AND e.gone_at IS NOT NULL",

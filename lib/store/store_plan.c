@@ -1,6 +1,7 @@
 /*
- * Held plans for people. The decision is one transaction: the plan's row decides who was first, its mirror is wanted, and the
- * audit log has its line. The order of locks is that of copiers: the mirror, then the plan.
+ * Held plans for people. The decision is one transaction: the plan's row decides who was first, its mirror (or its route's
+ * directory) is wanted, and the audit log has its line. The order of locks is that of copiers and ldapsync: the mirror, or the
+ * directory, then the plan.
  */
 #include "store/store_plan.h"
 
@@ -20,24 +21,27 @@
 #define AGE "GREATEST(TIMESTAMPDIFF(MICROSECOND, "
 #define OLD ", UTC_TIMESTAMP(6)) / 1000000.0, 0)"
 
-/* A site's plan has neither route nor mirror: it stands for all routes from its site. */
+/* A plan's set is in one table or the other. */
+#define OUTCOMES(word) "COALESCE(SUM(COALESCE(g.outcome, n.outcome) = '" word "'), 0), "
+
+/* A site's plan has neither route nor mirror: it stands for all routes from its site. A directory's has no mirror. */
 static const char list_sql[] =
     "SELECT p.plan_id, CAST(p.kind AS BINARY), CAST(p.state AS BINARY), s.name, r.name, p.mailbox, p.reason, "
-    "p.words, p.messages, COALESCE(SUM(g.outcome = 'open'), 0), COALESCE(SUM(g.outcome = 'removed'), 0), "
-    "COALESCE(SUM(g.outcome = 'kept'), 0), COALESCE(SUM(g.outcome = 'back'), 0), " AGE "p.made_at" OLD
-    ", " AGE "p.decided_at" OLD ", " AGE "p.ended_at" OLD ", p.decided_by, p.decision "
+    "p.words, p.messages, " OUTCOMES("open") OUTCOMES("removed") OUTCOMES("kept") OUTCOMES("back") AGE
+    "p.made_at" OLD ", " AGE "p.decided_at" OLD ", " AGE "p.ended_at" OLD ", p.decided_by, p.decision "
     "FROM (SELECT a.* FROM plan a LEFT JOIN route o ON o.route_id = a.route_id "
     "WHERE a.plan_id > ? AND (? = 0 OR a.plan_id = ?) "
     "AND (NOT ? OR a.state IN ('held', 'allowed') OR (" STORE_BREAKER_TRIPPED ")) "
     "AND (NOT ? OR a.kind = 'site') "
     "AND (? IS NULL OR a.mailbox = ? OR (a.kind = 'site' AND EXISTS (SELECT 1 FROM mailbox b "
     "JOIN mirror m ON m.mailbox_id = b.mailbox_id JOIN route n ON n.route_id = m.route_id "
-    "WHERE b.number = ? AND n.from_site_id = a.site_id))) "
+    "WHERE b.number = ? AND n.from_site_id = a.site_id)) OR (a.kind = 'subscribers' AND EXISTS "
+    "(SELECT 1 FROM plan_entry b WHERE b.plan_id = a.plan_id AND b.number = ?))) "
     "AND (? IS NULL OR o.name = ? OR (a.kind = 'site' AND EXISTS (SELECT 1 FROM route n "
     "WHERE n.name = ? AND n.from_site_id = a.site_id))) "
     "ORDER BY a.plan_id LIMIT ?) p JOIN site s ON s.site_id = p.site_id "
     "LEFT JOIN route r ON r.route_id = p.route_id LEFT JOIN plan_message g ON g.plan_id = p.plan_id "
-    "GROUP BY p.plan_id ORDER BY p.plan_id";
+    "LEFT JOIN plan_entry n ON n.plan_id = p.plan_id GROUP BY p.plan_id ORDER BY p.plan_id";
 
 static void read_plan(struct store_query *query, struct store_plan *plan)
 {
@@ -69,8 +73,8 @@ int store_plan_list(struct store *store, const struct store_plan_filter *filter,
         STORE_ROWS(store, err, list_sql, bind_u64(filter->after_plan_id), bind_u64(filter->plan_id),
                    bind_u64(filter->plan_id), bind_bool(filter->open_only), bind_bool(filter->sites_only),
                    bind_text(filter->mailbox), bind_text(filter->mailbox), bind_text(filter->mailbox),
-                   bind_text(filter->route), bind_text(filter->route), bind_text(filter->route),
-                   bind_u64(filter->limit ? filter->limit : UINT32_MAX));
+                   bind_text(filter->mailbox), bind_text(filter->route), bind_text(filter->route),
+                   bind_text(filter->route), bind_u64(filter->limit ? filter->limit : UINT32_MAX));
     while (query && store_query_next(query)) {
         struct store_plan plan;
         read_plan(query, &plan);
@@ -83,12 +87,15 @@ int store_plan_count(struct store *store, struct store_plan_waiting *waiting_out
 {
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT COUNT(DISTINCT p.plan_id), COUNT(g.message_id) FROM plan p LEFT JOIN plan_message g "
-        "ON g.plan_id = p.plan_id AND g.outcome = 'open' WHERE p.state = 'held' AND p.kind <> 'site'");
+        "SELECT COUNT(DISTINCT p.plan_id), COUNT(g.message_id), COUNT(n.entry_id) FROM plan p LEFT JOIN "
+        "plan_message g ON g.plan_id = p.plan_id AND g.outcome = 'open' LEFT JOIN plan_entry n ON n.plan_id "
+        "= "
+        "p.plan_id AND n.outcome = 'open' WHERE p.state = 'held' AND p.kind <> 'site'");
     *waiting_out = (struct store_plan_waiting){0};
     if (query && store_query_next(query)) {
         waiting_out->plans = store_query_u32(query);
         waiting_out->messages = store_query_u64(query);
+        waiting_out->entries = store_query_u64(query);
     }
     return store_query_end(query, err);
 }
@@ -122,6 +129,26 @@ int store_plan_messages(struct store *store, uint64_t plan_id, uint64_t after_me
     return store_query_end(query, err);
 }
 
+int store_plan_entries(struct store *store, uint64_t plan_id, uint64_t after_entry_id, uint32_t limit,
+                       void (*on_entry)(void *context, const struct store_plan_entry *entry), void *context,
+                       struct err *err)
+{
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT entry_id, number, name, dn, CAST(outcome AS BINARY) FROM plan_entry WHERE plan_id = ? AND "
+        "entry_id > ? ORDER BY entry_id LIMIT ?",
+        bind_u64(plan_id), bind_u64(after_entry_id), bind_u64(limit ? limit : UINT32_MAX));
+    while (query && store_query_next(query)) {
+        struct store_plan_entry entry = {.entry_id = store_query_u64(query)};
+        entry.number = store_query_text(query);
+        entry.name = store_query_text(query);
+        entry.dn = store_query_text(query);
+        entry.outcome = store_query_text(query);
+        on_entry(context, &entry);
+    }
+    return store_query_end(query, err);
+}
+
 /* ---- decide ---- */
 
 struct deciding {
@@ -129,8 +156,8 @@ struct deciding {
     const struct store_plan_decision *decision;
     /* out */
     enum store_plan_decided decided;
-    bool is_site;
-    uint32_t site_id;
+    bool is_site, is_directory;
+    uint32_t site_id, route_id;
     uint64_t mirror_id;
     char state[STORE_PLAN_STATE_BYTES];
     bool is_same; /* what stands there is just this decision */
@@ -141,7 +168,8 @@ static int read_row(struct store *store, struct deciding *deciding, struct err *
 {
     struct store_query *query =
         STORE_ROWS(store, err,
-                   "SELECT kind = 'site', site_id, mirror_id, CAST(state AS BINARY), decided_by = ? AND "
+                   "SELECT kind = 'site', kind IN ('subscribers', 'cos'), site_id, route_id, mirror_id, "
+                   "CAST(state AS BINARY), decided_by = ? AND "
                    "decision = ? AND "
                    "IF(?, state IN ('allowed', 'done'), state = 'refused') FROM plan WHERE plan_id = ?",
                    bind_cut(deciding->decision->who, 64), bind_cut(deciding->decision->reason, 800),
@@ -150,7 +178,9 @@ static int read_row(struct store *store, struct deciding *deciding, struct err *
     if (query && store_query_next(query)) {
         deciding->decided = STORE_PLAN_OVER;
         deciding->is_site = store_query_bool(query);
+        deciding->is_directory = store_query_bool(query);
         deciding->site_id = store_query_u32(query);
+        deciding->route_id = store_query_u32(query);
         deciding->mirror_id = store_query_u64(query);
         store_query_copy(query, deciding->state, sizeof(deciding->state));
         deciding->is_same = store_query_bool(query);
@@ -198,6 +228,16 @@ static int want_mirror(struct store *store, const struct deciding *deciding, str
                : 0;
 }
 
+static int want_directory(struct store *store, const struct deciding *deciding, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE directory SET wanted_seq = wanted_seq + 1, due_at = UTC_TIMESTAMP(6) WHERE "
+                      "route_id = ?",
+                      bind_u64(deciding->route_id)) < 0
+               ? -1
+               : 0;
+}
+
 static int accept_site(struct store *store, const struct deciding *deciding, struct err *err)
 {
     if (STORE_EXEC(
@@ -211,14 +251,19 @@ static int accept_site(struct store *store, const struct deciding *deciding, str
     return store_breaker_release(store, deciding->site_id, err);
 }
 
-/* First of all, as a copier's transaction does, or as those do that trip a breaker. */
+/* First of all, as the transaction of a copier or ldapsync does, or as those do that trip a breaker. */
 static int lock(struct store *store, const struct deciding *deciding, struct err *err)
 {
-    return store_query_end(deciding->is_site
-                               ? STORE_ROWS(store, err, "SELECT 1 FROM site WHERE site_id = ? FOR UPDATE",
-                                            bind_u64(deciding->site_id))
-                               : STORE_ROWS(store, err, "SELECT 1 FROM mirror WHERE mirror_id = ? FOR UPDATE",
-                                            bind_u64(deciding->mirror_id)),
+    if (deciding->is_site)
+        return store_query_end(STORE_ROWS(store, err, "SELECT 1 FROM site WHERE site_id = ? FOR UPDATE",
+                                          bind_u64(deciding->site_id)),
+                               err);
+    if (deciding->is_directory)
+        return store_query_end(STORE_ROWS(store, err, "SELECT 1 FROM directory WHERE route_id = ? FOR UPDATE",
+                                          bind_u64(deciding->route_id)),
+                               err);
+    return store_query_end(STORE_ROWS(store, err, "SELECT 1 FROM mirror WHERE mirror_id = ? FOR UPDATE",
+                                      bind_u64(deciding->mirror_id)),
                            err);
 }
 
@@ -238,9 +283,9 @@ static int decide_body(struct store *store, void *context, struct err *err)
     str_into(deciding->state, sizeof(deciding->state), state_after(deciding));
     if (audit(store, deciding, err))
         return -1;
-    if (!deciding->is_site)
-        return want_mirror(store, deciding, err);
-    return deciding->decision->allow ? accept_site(store, deciding, err) : 0;
+    if (deciding->is_site)
+        return deciding->decision->allow ? accept_site(store, deciding, err) : 0;
+    return deciding->is_directory ? want_directory(store, deciding, err) : want_mirror(store, deciding, err);
 }
 
 int store_plan_decide(struct store *store, uint64_t plan_id, const struct store_plan_decision *decision,

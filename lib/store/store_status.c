@@ -15,9 +15,10 @@
 #define PLANS "FROM plan q WHERE q.mirror_id = m.mirror_id"
 #define BREAKER "FROM plan q WHERE q.site_id = r.from_site_id AND " STORE_BREAKER_TRIPPED
 
+/* The present one; else who is gone. */
 #define SUBSCRIBER                                                                                           \
-    "FROM entry e WHERE e.route_id = m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND "      \
-    "e.gone_at IS NULL LIMIT 1"
+    "FROM entry e WHERE e.route_id = m.route_id AND e.kind = 'subscriber' AND e.number = b.number "          \
+    "ORDER BY e.gone_at IS NOT NULL, e.entry_id DESC LIMIT 1"
 
 static const char status_sql[] =
     "SELECT m.mirror_id, b.number, b.name, b.cos, r.name, b.priority, m.equal, "

@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from standin.compare import SYSTEM_FLAGS, read_mailbox  # noqa: E402
 
+SETS = "(SELECT plan_id, outcome FROM plan_message UNION ALL SELECT plan_id, outcome FROM plan_entry) i"
+
 # what is wrong: a query that finds it, each row of which is told
 RULES = {
     "an intent is left": """SELECT i.intent_id, i.state, b.number, f.name, i.source_uid FROM intent i
@@ -43,11 +45,15 @@ RULES = {
         WHERE removal <> 'none' AND source_gone_at IS NULL""",
     "a message is held by no plan": """SELECT g.message_id, p.state FROM message g LEFT JOIN plan p USING (plan_id)
         WHERE g.removal = 'held' AND COALESCE(p.state, '') NOT IN ('held', 'allowed')""",
-    "a plan holds nothing": """SELECT p.plan_id, p.state FROM plan p WHERE p.kind <> 'site' AND p.state IN ('held', 'allowed')
-        AND NOT EXISTS (SELECT 1 FROM plan_message i WHERE i.plan_id = p.plan_id AND i.outcome = 'open')""",
-    "a plan is over and something open": """SELECT p.plan_id, p.state FROM plan p JOIN plan_message i USING (plan_id)
+    "an entry is held by no plan": """SELECT e.number, p.state FROM entry e LEFT JOIN plan p USING (plan_id)
+        WHERE e.state = 'held' AND COALESCE(p.state, '') NOT IN ('held', 'allowed')""",
+    "an entry is on production and held or kept": """SELECT number, state FROM entry
+        WHERE gone_at IS NULL AND (state IN ('gone', 'held', 'kept') OR plan_id IS NOT NULL)""",
+    "a plan holds nothing": f"""SELECT p.plan_id, p.state FROM plan p WHERE p.kind <> 'site' AND p.state IN ('held', 'allowed')
+        AND NOT EXISTS (SELECT 1 FROM {SETS} WHERE i.plan_id = p.plan_id AND i.outcome = 'open')""",
+    "a plan is over and something open": f"""SELECT p.plan_id, p.state FROM plan p JOIN {SETS} USING (plan_id)
         WHERE p.state IN ('refused', 'done', 'dissolved') AND i.outcome = 'open'""",
-    "a plan's size is not its set's": """SELECT p.plan_id, p.messages, COUNT(*) FROM plan p JOIN plan_message i USING (plan_id)
+    "a plan's size is not its set's": f"""SELECT p.plan_id, p.messages, COUNT(*) FROM plan p JOIN {SETS} USING (plan_id)
         GROUP BY 1, 2 HAVING p.messages <> COUNT(*)""",
     "a mirror has no mailbox": "SELECT mirror_id FROM mirror m LEFT JOIN mailbox b USING (mailbox_id) WHERE b.mailbox_id IS NULL",
     "a folder has no mirror": "SELECT folder_id FROM folder f LEFT JOIN mirror m USING (mirror_id) WHERE m.mirror_id IS NULL",

@@ -24,7 +24,7 @@ def database():
 def api(database, workdir):
     served = Served(workdir, database).migrate().start()
     served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM audit; "
-               "DELETE FROM plan; DELETE FROM plan_message; DELETE FROM site_fingerprint")
+               "DELETE FROM plan; DELETE FROM plan_message; DELETE FROM plan_entry; DELETE FROM site_fingerprint")
     yield served
     served.end()
 
@@ -453,6 +453,29 @@ def test_a_held_plan_with_its_messages(api):
         api.ask("GET", f"/api/v1/held/{path}").problem(404)
         api.ask("POST", f"/api/v1/held/{path}/allow", {"reason": "x"}).problem(404)
     api.ask("GET", f"/api/v1/held/{plan}?after=x").problem(400)
+
+
+def test_a_held_plan_with_its_subscribers(api):
+    """Shown and decided like one of messages; the directory's row is wanted, and no mailbox is needed."""
+    api.sql("INSERT INTO plan (kind, site_id, route_id, reason, messages, made_at) SELECT 'subscribers', from_site_id, route_id, "
+            "'30 of 900 are gone', 3, UTC_TIMESTAMP(6) FROM route WHERE name = 'dr'")
+    plan = int(api.sql("SELECT MAX(plan_id) FROM plan")[0][0])
+    api.sql(f"INSERT INTO plan_entry VALUES ({plan}, 71, '1001', 'Ann', 'uid=1,o=backup', 'open'), "
+            f"({plan}, 72, '1002', 'Bob', 'uid=2,o=backup', 'back'), ({plan}, 73, '1003', '', 'uid=3,o=backup', 'open')")
+    shown = api.ask("GET", f"/api/v1/held/{plan}?limit=2").json
+    assert shown["list"] == [
+        {"entry_id": 71, "number": "1001", "name": "Ann", "dn": "uid=1,o=backup", "outcome": "open"},
+        {"entry_id": 72, "number": "1002", "name": "Bob", "dn": "uid=2,o=backup", "outcome": "back"}]
+    assert [entry["number"] for entry in api.ask("GET", f"/api/v1/held/{plan}?limit=2&after={shown['next']}").json["list"]] == ["1003"]
+    assert shown["entries"] == {"total": 3, "open": 2, "removed": 0, "kept": 0, "back": 1} and "messages" not in shown
+    assert (shown["kind"], shown["mailbox"], shown["route"], shown["open"]) == ("subscribers", "", "dr", True)
+    assert shown["if_allowed"].startswith("2 subscribers will be removed from dr")
+    assert held(api) == [plan] and api.ask("GET", "/api/v1/held?mailbox=1002").json["held"] != []
+    assert api.ask("GET", "/api/v1/held?mailbox=1009").json["held"] == api.ask("GET", "/api/v1/held?route=vault").json["held"] == []
+    status = api.ask("GET", "/api/v1/status").json["held"]
+    assert (status["plans"], status["messages"], status["entries"]) == (1, 0, 2)
+    assert api.ask("POST", f"/api/v1/held/{plan}/allow", {"reason": "they left"}).json["state"] == "allowed"
+    api.ask("POST", f"/api/v1/held/{plan}/refuse", {"reason": "or not"}).problem(409)
 
 
 @pytest.mark.parametrize("body, status", [

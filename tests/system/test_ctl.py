@@ -27,7 +27,7 @@ def database():
 def api(database, workdir):
     served = Served(workdir, database).migrate().start()
     served.sql("DELETE FROM mailbox; DELETE FROM mirror; DELETE FROM look; DELETE FROM worker; DELETE FROM plan; "
-               "DELETE FROM plan_message; UPDATE route SET paused = 0")
+               "DELETE FROM plan_message; DELETE FROM plan_entry; UPDATE route SET paused = 0")
     yield served
     served.end()
 

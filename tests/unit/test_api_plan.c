@@ -89,6 +89,28 @@ static const struct one table[] = {
      .if_allowed = "",
      .now = "carried out"},
     {.plan = {BASE, .kind = "site", .state = "dissolved"}, .if_allowed = "", .over = "answers again"},
+    {.plan = {BASE, .kind = "subscribers", .mailbox = "", .open = 30, .back = 1},
+     .open = true,
+     .what = "31 subscribers gone from production, and left on backup (route dr) until a person decides. All",
+     .if_allowed = "30 subscribers will be removed from backup, after they were looked for on production",
+     .if_refused =
+         "30 subscribers will stay on backup for good, and are not asked about again. What comes back",
+     .now = "It waits for a person."},
+    {.plan = {BASE, DECIDED, .kind = "subscribers", .state = "allowed"},
+     .what = "and held on backup (route dr).",
+     .if_allowed = "",
+     .now = "It was allowed; ldapsync carries it out."},
+    {.plan = {BASE, DECIDED, .kind = "subscribers", .state = "refused"},
+     .if_refused = "",
+     .now = "its subscribers stay for good",
+     .over = "was refused by"},
+    {.plan = {BASE, .kind = "subscribers", .state = "dissolved"}, .over = "none of its subscribers is held"},
+    {.plan = {BASE, .kind = "cos"},
+     .open = true,
+     .what = "31 COS gone from production",
+     .if_allowed = "A COS that subscribers still have there waits until none has it.",
+     .if_refused = "31 COS will stay",
+     .now = ""},
 };
 
 static void check(size_t i, const cJSON *plan, const char *name, const char *want)

@@ -96,7 +96,7 @@ static void test_table(void **state)
 
 /* ---- held ---- */
 
-/* Only what nobody decided yet, and no breaker: "--up-to" must never mean more than what was listed as held. */
+/* Only messages, of what nobody decided yet: "--up-to" must never mean more than what was listed as held. */
 static void test_held_by_route(void **state)
 {
     (void)state;
@@ -105,7 +105,9 @@ static void test_held_by_route(void **state)
         "{\"id\":4,\"kind\":\"mailbox\",\"state\":\"held\",\"route\":\"branch\",\"messages\":{\"total\":1}},"
         "{\"id\":7,\"kind\":\"route\",\"state\":\"held\",\"route\":\"dr\",\"messages\":{\"total\":4}},"
         "{\"id\":8,\"kind\":\"mailbox\",\"state\":\"allowed\",\"route\":\"dr\",\"messages\":{\"total\":9}},"
-        "{\"id\":9,\"kind\":\"site\",\"state\":\"held\",\"route\":\"\"}, 5]");
+        "{\"id\":9,\"kind\":\"site\",\"state\":\"held\",\"route\":\"\"}, 5,"
+        "{\"id\":10,\"kind\":\"subscribers\",\"state\":\"held\",\"route\":\"dr\",\"entries\":{\"total\":22}},"
+        "{\"id\":11,\"kind\":\"cos\",\"state\":\"held\",\"route\":\"dr\",\"entries\":{\"total\":22}}]");
     cJSON *routes = ctl_held_by_route(plans);
     assert_int_equal(cJSON_GetArraySize(routes), 2);
     const cJSON *dr = cJSON_GetObjectItemCaseSensitive(routes, "dr");
