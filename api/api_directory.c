@@ -283,8 +283,8 @@ static void add_handover(void *context, const struct store_handover_status *hand
     api_text_add(object, "former_owner", handover->former_owner);
     api_text_add(object, "state",
                  handover->done_seconds >= 0 ? "done"
-                 : handover->going_on        ? "going on"
-                                             : "broken off");
+                 : handover->going_on        ? "ongoing"
+                                             : "reverted");
     api_text_add(object, "host", handover->host);
     api_text_add(object, "place", handover->place);
     cJSON_AddNumberToObject(object, "messages", handover->messages);

@@ -47,6 +47,8 @@ static enum api_state state_of(const struct store_mirror_status *mirror, const s
         return API_STATE_UNROUTED;
     if (mirror->paused)
         return API_STATE_PAUSED;
+    if (mirror->on_hold_seconds >= 0)
+        return API_STATE_ON_HOLD;
     if (is_stopped(mirror->from_login_state) || is_stopped(mirror->to_login_state))
         return API_STATE_STOPPED;
     if (!mirror->working && (is_given(mirror->error) || is_given(mirror->look_error)))
@@ -89,6 +91,8 @@ static enum err_side blame(const struct store_mirror_status *mirror, enum api_st
 
 static bool is_well(const struct store_mirror_status *mirror, const struct api_verdict *verdict)
 {
+    if (verdict->state == API_STATE_ON_HOLD)
+        return true;
     if (verdict->late || verdict->behind || is_given(mirror->error) || is_given(mirror->look_error))
         return false;
     if (verdict->held || mirror->waiting_messages > 0 || mirror->waits_for_owner)
@@ -106,6 +110,8 @@ struct api_verdict api_judge(const struct store_mirror_status *mirror, const str
     verdict.late = mirror->proven_age_seconds > verdict.lag_limit_seconds ||
                    (mirror->proven_age_seconds < 0 && !never_done(mirror));
     verdict.held = is_held(mirror);
+    if (mirror->on_hold_seconds >= 0)
+        verdict.behind = verdict.late = false;
     verdict.state = state_of(mirror, route, &verdict);
     verdict.side = blame(mirror, verdict.state);
     verdict.person_needed = verdict.state == API_STATE_UNROUTED || verdict.state == API_STATE_PAUSED ||

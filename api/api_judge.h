@@ -16,6 +16,8 @@
 #define API_STATES(X)                                                                                        \
     X(UNROUTED, "no route", "its route is not in the configuration any more")                                \
     X(PAUSED, "paused", "a person paused the route")                                                         \
+    X(ON_HOLD, "on hold",                                                                                    \
+      "its subscriber is no longer among those to be followed; its copies stay as they are")                 \
     X(STOPPED, "stopped", "a site refuses the trusted server's login: nobody is tried")                      \
     X(FAILING, "failing", "the last try failed, and the next one is due later")                              \
     X(REMOVING, "removing", "its copies are being removed from the target, as a person asked")               \

@@ -203,6 +203,7 @@ static void what_behind(const struct subject *s, char *text, size_t size)
 
 static void what(const struct subject *s, char *text, size_t size)
 {
+    char held[API_TEXT_BYTES];
     switch (s->verdict.state) {
     case API_STATE_UNROUTED:
         snprintf(text, size, "Route %s is not in the configuration any more, so nothing is mirrored on it.",
@@ -221,6 +222,13 @@ static void what(const struct subject *s, char *text, size_t size)
         break;
     case API_STATE_REMOVING:
         snprintf(text, size, "A person ended the subscription; its copies are being removed from %s.", s->to);
+        break;
+    case API_STATE_ON_HOLD:
+        snprintf(text, size,
+                 "It is on hold since %s: production's directory has nobody with this number any more who is "
+                 "to be "
+                 "subscribed on route %s. Nothing is copied, and nothing of it on %s is removed.",
+                 api_text_duration(s->m->on_hold_seconds, held), s->m->route, s->to);
         break;
     case API_STATE_HANDING_OVER:
         snprintf(
@@ -319,6 +327,7 @@ static void whose(const struct subject *s, char *text, size_t size)
 {
     switch (s->verdict.state) {
     case API_STATE_EQUAL:
+    case API_STATE_ON_HOLD:
     case API_STATE_HANDING_OVER:
     case API_STATE_WORKING:
     case API_STATE_NEW:
@@ -434,6 +443,12 @@ static void todo(const struct subject *s, char *text, size_t size)
     case API_STATE_PAUSED:
         snprintf(text, size, "When it may go on: mirrorctl resume %s", s->m->route);
         break;
+    case API_STATE_ON_HOLD:
+        snprintf(
+            text, size,
+            "Nothing; it goes on by itself when he is there again. To end it: mirrorctl mailbox remove %s",
+            s->m->mailbox);
+        break;
     case API_STATE_STOPPED:
         todo_stopped(s, text, size);
         break;
@@ -485,7 +500,8 @@ static void next_try(const struct subject *s, char *text, size_t size)
 {
     char duration[API_TEXT_BYTES];
     enum api_state state = s->verdict.state;
-    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED || state == API_STATE_HELD)
+    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED || state == API_STATE_HELD ||
+        state == API_STATE_ON_HOLD)
         snprintf(text, size, "Not before a person acts.");
     else if (state == API_STATE_WORKING)
         snprintf(text, size, "Now.");

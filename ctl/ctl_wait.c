@@ -73,6 +73,8 @@ enum ctl_wait_end ctl_wait_judge(const cJSON *mirror, bool verify, double seq, d
     /* A look that failed behind the turn that was waited for may be well again at once. */
     if (done >= seq && !is_deleting(mirror) && !str_equal(state, "failing"))
         return ctl_flag(mirror, "well") ? CTL_WAIT_WELL : CTL_WAIT_NOT_WELL;
+    if (str_equal(state, "on hold"))
+        return CTL_WAIT_WELL;
     if (needs_person(state) || failing_seconds >= patience(mirror))
         return CTL_WAIT_NOT_WELL;
     return CTL_WAIT_OPEN;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "ldapsync/follow.h"
 #include "ldapsync/retire.h"
 #include "ldapsync/round_list.h"
 #include "ldapsync/user_login.h"
@@ -156,6 +157,9 @@ static int carry_out(struct round *round, struct err *err)
         list(round, STORE_SUBSCRIBER, err) != 0)
         return -1;
     if (!round->dry && tell_owners(round, err) != 0)
+        return -1;
+    if (!round->dry && round->names_whole && follow_is_wanted(&round->route->directory) &&
+        follow_run(round, err) != 0)
         return -1;
     if (writer_run(round, STORE_SUBSCRIBER, err) != 0)
         return -1;

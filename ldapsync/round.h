@@ -4,6 +4,7 @@
  *
  *   round_list.c  both sides, or what changed, into the store (listed)
  *   writer.c      entries that are not equal, several at a time (work.c: one of them; results.c: their results)
+ *   follow.c      mailboxes that are subscribed from the directory
  *   numbers.c     numbers that somebody else still has on the target
  *   retire.c      entries that are gone from production, under the brake
  *   user_login.c  that copied passwords work

@@ -84,8 +84,9 @@ CREATE TABLE IF NOT EXISTS route (
   UNIQUE KEY name (name)
 );
 
--- mailbox: what is subscribed. Written by: api; a copier takes the rows of a mailbox away whose copies it removed.
--- removing: a person asked to end the subscription and to remove its copies; nothing is mirrored any more.
+-- mailbox: what is subscribed. Written by: api; ldapsync (those that it follows); a copier takes the rows of a mailbox away whose copies it removed.
+-- removing: a person asked to end the subscription and to remove its copies; nothing is mirrored any more. followed: subscribed by
+-- ldapsync, as a route's directory.subscribe_* says, and not by a person.
 CREATE TABLE IF NOT EXISTS mailbox (
   mailbox_id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   number       VARBINARY(64) NOT NULL,
@@ -94,6 +95,7 @@ CREATE TABLE IF NOT EXISTS mailbox (
   priority     TINYINT UNSIGNED NOT NULL DEFAULT 5,
   added_at     DATETIME(6) NOT NULL,
   removing     BOOLEAN NOT NULL DEFAULT 0,
+  followed     BOOLEAN NOT NULL DEFAULT 0,
   UNIQUE KEY number (number)
 );
 
@@ -129,8 +131,10 @@ CREATE TABLE IF NOT EXISTS look (
 -- owner: identity of the person whose messages this mirror holds, as the directory says; '' while it says nothing.
 -- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed, unless
 -- its copies are to be removed. handing_over: it is another person's, and what the target has of the former one goes to the hold
--- place, which is all that is done with it then. Written by: ldapsync (all three), api (waits_for_owner = 0 when its copies are to
--- be removed), copier (owner = '', handing_over = 0 when that is done).
+-- place, which is all that is done with it then. Written by: ldapsync (all three), api (waits_for_owner = 0, on_hold_since = NULL
+-- when its copies are to be removed), copier (owner = '', handing_over = 0 when that is done).
+-- on_hold_since: followed, and in the last two whole lists of production nobody to be followed had the number: nothing is done
+-- with it, its copies stay. unlisted: in how many lists in a row, up to 2. Written by: ldapsync.
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.
 CREATE TABLE IF NOT EXISTS mirror (
   mirror_id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -143,7 +147,7 @@ CREATE TABLE IF NOT EXISTS mirror (
   verify_done_seq    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   verify_deep        BOOLEAN NOT NULL DEFAULT 0,
   pending            BOOLEAN AS ((wanted_seq > done_seq OR verify_wanted_seq > verify_done_seq) AND NOT waits_for_owner
-                     OR handing_over) PERSISTENT,
+                     AND on_hold_since IS NULL OR handing_over) PERSISTENT,
   wanted_at          DATETIME(6) NULL,
   due_at             DATETIME(6) NOT NULL,
   pushed_at          DATETIME(6) NULL,
@@ -177,6 +181,8 @@ CREATE TABLE IF NOT EXISTS mirror (
   owner              VARBINARY(200) NOT NULL DEFAULT '',
   waits_for_owner    BOOLEAN NOT NULL DEFAULT 0,
   handing_over       BOOLEAN NOT NULL DEFAULT 0,
+  unlisted           TINYINT UNSIGNED NOT NULL DEFAULT 0,
+  on_hold_since      DATETIME(6) NULL,
   refused_keywords   VARBINARY(800) NOT NULL DEFAULT '',
   copied_messages    BIGINT UNSIGNED NOT NULL DEFAULT 0,
   copied_bytes       BIGINT UNSIGNED NOT NULL DEFAULT 0,
@@ -488,7 +494,7 @@ CREATE TABLE IF NOT EXISTS directory_trouble (
 -- kept: gone, and stays on the target: a person refused that plan, or it is a test mailbox. Only rows with gone_at are any of these
 -- three. A row goes when its entry is gone from both sides. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
 -- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
--- differs_since: NULL while equal.
+-- differs_since: NULL while equal. matched_listing: the last list of those to be subscribed that it was in.
 CREATE TABLE IF NOT EXISTS entry (
   entry_id            BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   route_id            INT UNSIGNED NOT NULL,
@@ -509,6 +515,7 @@ CREATE TABLE IF NOT EXISTS entry (
   settled_target      BINARY(32) NULL,
   fail_count          INT UNSIGNED NOT NULL DEFAULT 0,
   next_try_at         DATETIME(6) NULL,
+  matched_listing     BIGINT UNSIGNED NOT NULL DEFAULT 0,
   gone_at             DATETIME(6) NULL,
   gone_listing        BIGINT UNSIGNED NOT NULL DEFAULT 0,
   gone_listings       INT UNSIGNED NOT NULL DEFAULT 0,

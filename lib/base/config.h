@@ -120,8 +120,10 @@ struct config_directory {
     bool write_without_refused; /* an entry goes over without an attribute that the target refuses */
     double poll_seconds, list_minutes, compare_hours, overlap_seconds, delay_seconds;
     uint32_t removed_entries;
-    double removed_share; /* 0 to 1 */
-    char *hold_dir;       /* NULL: <data_dir>/held */
+    double removed_share;                    /* 0 to 1 */
+    char *subscribe_filter;                  /* NULL: none */
+    struct config_strings subscribe_numbers; /* "4000-4999" */
+    char *hold_dir;                          /* NULL: <data_dir>/held */
 };
 
 struct config_route {

@@ -719,7 +719,21 @@ static const struct config_key keys[] = {
      .help = "where the former owner's messages go when a mailbox number becomes another person's; with "
              "copiers on "
              "several hosts a directory that all of them share"},
-    LATER("routes[].directory.subscribe"),
+    {.path = "routes[].directory.subscribe_filter",
+     .type = CONFIG_KEY_STRING,
+     AT(config_route, directory.subscribe_filter),
+     .shown = "nobody",
+     .wrong = config_wrong_filter,
+     .help = "subscribers of production that match are subscribed by themselves: an LDAP filter, of a COS or "
+             "a community"},
+    {.path = "routes[].directory.subscribe_numbers",
+     .type = CONFIG_KEY_STRINGS,
+     LIST_AT(config_route, directory.subscribe_numbers.items, directory.subscribe_numbers.count),
+     .max = 100,
+     .wrong = config_wrong_range,
+     .shown = "all that match",
+     .help = "likewise those with a number in one of these ranges, such as `4000-4999`; with a filter both "
+             "must hold"},
 
     {.path = "workers.scanner",
      .type = CONFIG_KEY_INTEGER,

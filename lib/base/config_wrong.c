@@ -187,6 +187,15 @@ const char *config_wrong_filter(const char *text)
                : "write an LDAP filter in brackets (RFC 4515), such as \"(standinCos=12)\"";
 }
 
+const char *config_wrong_range(const char *text)
+{
+    size_t first = strspn(text, "0123456789");
+    const char *second = text + first + 1;
+    bool right = first > 0 && first <= 64 && text[first] == '-' && strspn(second, "0123456789") == first &&
+                 second[first] == '\0' && strncmp(text, second, first) <= 0;
+    return right ? NULL : "write the first and the last number, with as many digits, such as 4000-4999";
+}
+
 const char *config_wrong_attribute(const char *text)
 {
     return only(text, LETTERS DIGITS "-.", 128) ? NULL : "write the name of an attribute, without options";

@@ -17,8 +17,9 @@ const char *config_wrong_database_name(const char *text);
 const char *config_wrong_login(const char *text);
 const char *config_wrong_mailbox(const char *text);
 const char *config_wrong_capability(const char *text);
-const char *config_wrong_dn(const char *text);        /* only by its look: libldap is not linked everywhere */
-const char *config_wrong_filter(const char *text);    /* balanced brackets, RFC 4515 */
+const char *config_wrong_dn(const char *text);     /* only by its look: libldap is not linked everywhere */
+const char *config_wrong_filter(const char *text); /* balanced brackets, RFC 4515 */
+const char *config_wrong_range(const char *text);  /* "4000-4999": digits, as many on both sides, ascending */
 const char *config_wrong_attribute(const char *text); /* a name or OID, without options */
 
 /* Of a text that config_wrong_listen() accepted: can only this machine reach it? */

@@ -18,17 +18,17 @@ struct adding {
     const char *const *routes;
     size_t route_count;
     uint64_t mailbox_id;
-    bool is_new, changed;
+    bool is_new, changed, is_persons;
 };
 
 static int insert_mailbox(struct store *store, struct adding *adding, struct err *err)
 {
     const struct store_mailbox *mailbox = adding->mailbox;
     if (STORE_EXEC(store, err,
-                   "INSERT INTO mailbox (number, name, cos, priority, added_at) "
-                   "VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))",
+                   "INSERT INTO mailbox (number, name, cos, priority, added_at, followed) "
+                   "VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6), ?)",
                    bind_text(mailbox->number), bind_text(mailbox->name), bind_text(mailbox->cos),
-                   bind_u64(mailbox->priority)) < 0)
+                   bind_u64(mailbox->priority), bind_bool(mailbox->followed)) < 0)
         return -1;
     adding->mailbox_id = store_query_insert_id(store);
     adding->is_new = true;
@@ -62,24 +62,26 @@ static int add_mailbox(struct store *store, struct adding *adding, struct err *e
     const struct store_mailbox *mailbox = adding->mailbox;
     struct store_query *query = STORE_ROWS(
         store, err,
-        "SELECT mailbox_id, priority, name, cos, removing FROM mailbox WHERE number = ? FOR UPDATE",
+        "SELECT mailbox_id, priority, name, cos, removing, followed FROM mailbox WHERE number = ? FOR UPDATE",
         bind_text(mailbox->number));
     uint32_t priority = 0;
     bool same = false;
     adding->mailbox_id = 0;
-    adding->is_new = adding->changed = false;
+    adding->is_new = adding->changed = adding->is_persons = false;
     if (query && store_query_next(query)) {
         adding->mailbox_id = store_query_u64(query);
         priority = store_query_u32(query);
         same = str_equal(store_query_text(query), mailbox->name);
         same = str_equal(store_query_text(query), mailbox->cos) && same && priority == mailbox->priority;
-        same = !store_query_bool(query) && same;
+        bool removing = store_query_bool(query);
+        same = !removing && same;
+        adding->is_persons = adding->mailbox->followed && (removing || !store_query_bool(query));
     }
     if (store_query_end(query, err))
         return -1;
     if (!adding->mailbox_id)
         return insert_mailbox(store, adding, err);
-    return same ? 0 : update_mailbox(store, adding, priority, err);
+    return same || adding->is_persons ? 0 : update_mailbox(store, adding, priority, err);
 }
 
 static int add_look(struct store *store, uint64_t mailbox_id, uint32_t site_id, struct err *err)
@@ -107,10 +109,17 @@ static int add_mirror(struct store *store, struct adding *adding, uint32_t route
         return there ? 0 : -1;
     adding->changed = true;
     return STORE_EXEC(store, err,
-                      "INSERT INTO mirror (mailbox_id, route_id, priority, wanted_at, due_at, behind_since) "
-                      "VALUES (?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                      bind_u64(adding->mailbox_id), bind_u64(route_id),
-                      bind_u64(adding->mailbox->priority)) < 0
+                      "INSERT INTO mirror (mailbox_id, route_id, priority, wanted_at, due_at, behind_since, "
+                      "waits_for_owner) VALUES (?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), "
+                      "UTC_TIMESTAMP(6), EXISTS "
+                      "(SELECT 1 FROM directory d WHERE d.route_id = ? AND d.configured))",
+                      bind_u64(adding->mailbox_id), bind_u64(route_id), bind_u64(adding->mailbox->priority),
+                      bind_u64(route_id)) < 0 ||
+                   STORE_EXEC(
+                       store, err,
+                       "UPDATE directory SET due_at = LEAST(due_at, UTC_TIMESTAMP(6)) WHERE route_id = ? "
+                       "AND fail_count = 0",
+                       bind_u64(route_id)) < 0
                ? -1
                : 0;
 }
@@ -143,7 +152,7 @@ static int add_to_routes(struct store *store, struct adding *adding, struct stor
                          struct err *err)
 {
     store_query_rewind(routes);
-    while (store_query_next(routes)) {
+    while (!adding->is_persons && store_query_next(routes)) {
         bool wanted = is_wanted_route(adding, store_query_text(routes));
         uint32_t route_id = store_query_u32(routes), from_site_id = store_query_u32(routes);
         if (wanted && (add_look(store, adding->mailbox_id, from_site_id, err) ||
@@ -260,7 +269,7 @@ static int ask_to_remove_body(struct store *store, void *context, struct err *er
                       bind_u64(removing->mailbox_id)) < 0 ||
                    STORE_EXEC(store, err,
                               "UPDATE mirror SET wanted_seq = wanted_seq + 1, due_at = UTC_TIMESTAMP(6), "
-                              "priority = 0, waits_for_owner = 0 WHERE mailbox_id = ?",
+                              "priority = 0, waits_for_owner = 0, on_hold_since = NULL WHERE mailbox_id = ?",
                               bind_u64(removing->mailbox_id)) < 0
                ? -1
                : 0;

@@ -13,12 +13,14 @@ struct store_mailbox {
     char name[257];
     char cos[33];
     uint32_t priority; /* 1..8 */
+    bool followed;     /* by ldapsync: a mailbox that a person subscribed is left as it is */
 };
 
 enum store_added { STORE_ADDED, STORE_ADDED_CHANGED, STORE_ADDED_UNCHANGED };
 
 /* Subscribes on these routes (all configured ones if route_count is 0): rows of mailbox, look and mirror in one
- * transaction. A mailbox already there gets its name, cos, priority and further routes. */
+ * transaction. A mailbox already there gets its name, cos, priority and further routes. Where a route has a directory, its
+ * mirror waits until ldapsync has looked whether the subscriber is on the target. */
 int store_mailbox_add(struct store *store, const struct store_mailbox *mailbox, const char *const *routes,
                       size_t route_count, enum store_added *added_out, struct err *err);
 /* Removes mirrors and everything recorded of them; copies on the targets stay. *found_out. A mirror that is leased is
@@ -67,6 +69,8 @@ struct store_mirror_status {
     bool breaker_refused;
     const char *from_login_state, *to_login_state, *from_error, *to_error;
     bool waits_for_owner;         /* not copied yet: its subscriber is not on the target */
+    bool followed;                /* subscribed by ldapsync */
+    double on_hold_seconds;       /* since when it is on hold (store_follow.h); -1: it is not */
     bool handing_over;            /* its number is another person's (store_handover.h) */
     struct {                      /* the last time it was, if ever */
         const char *host, *place; /* "": never */

@@ -347,26 +347,27 @@ static int raise_all(struct store *store, struct store_query *query, int *count,
     return -1;
 }
 
+/* Nothing is wanted, and nothing is waited for. */
+#define IDLE "m.pending = 0 AND NOT m.waits_for_owner AND m.on_hold_since IS NULL "
+
 /* Read first, then raised one by one: an UPDATE with a subquery would read every idle mirror. Once only for each intent: a
  * folder that is not worked on (excluded, or gone from production) keeps it. */
 #define IDLE_WITH_INTENT                                                                                     \
     "SELECT DISTINCT m.mirror_id FROM intent i JOIN folder f ON f.folder_id = i.folder_id "                  \
-    "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
+    "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE " IDLE "AND "
 
 int store_mirror_want_periodic(struct store *store, struct err *err)
 {
     int count = 0;
-    if (raise_all(
-            store,
-            STORE_ROWS(
-                store, err,
-                "SELECT mirror_id FROM mirror WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND pending = 0"),
-            &count, err) ||
+    if (raise_all(store,
+                  STORE_ROWS(
+                      store, err,
+                      "SELECT mirror_id FROM mirror m WHERE recheck_target_at <= UTC_TIMESTAMP(6) AND " IDLE),
+                  &count, err) ||
         raise_all(
             store,
-            STORE_ROWS(
-                store, err,
-                "SELECT mirror_id FROM mirror WHERE deletion_due_at <= UTC_TIMESTAMP(6) AND pending = 0"),
+            STORE_ROWS(store, err,
+                       "SELECT mirror_id FROM mirror m WHERE deletion_due_at <= UTC_TIMESTAMP(6) AND " IDLE),
             &count, err) ||
         raise_all(store,
                   STORE_ROWS(store, err,
@@ -377,7 +378,7 @@ int store_mirror_want_periodic(struct store *store, struct err *err)
                   STORE_ROWS(
                       store, err,
                       "SELECT DISTINCT m.mirror_id FROM message g JOIN folder f ON f.folder_id = g.folder_id "
-                      "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE m.pending = 0 AND "
+                      "JOIN mirror m ON m.mirror_id = f.mirror_id WHERE " IDLE " AND "
                       "g.next_try_at <= UTC_TIMESTAMP(6) AND g.source_gone_at IS NULL "
                       "AND COALESCE(m.claimed_at < g.next_try_at, 1)"),
                   &count, err) ||

@@ -46,7 +46,8 @@ static const char status_sql[] =
     "EXISTS (SELECT 1 " BREAKER " AND q.state = 'refused'), m.waits_for_owner, "
     "(SELECT e.state " SUBSCRIBER "), (SELECT e.reason " SUBSCRIBER "), (SELECT e.attributes " SUBSCRIBER
     "), "
-    "m.handing_over, h.host, h.place, h.messages, " AGE "h.done_at" OLD " "
+    "m.handing_over, h.host, h.place, h.messages, " AGE "h.done_at" OLD ", b.followed, " AGE
+    "m.on_hold_since" OLD " "
     "FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id JOIN route r ON r.route_id = m.route_id "
     "JOIN site p ON p.site_id = r.from_site_id JOIN site t ON t.site_id = r.to_site_id "
     "LEFT JOIN handover h ON h.handover_id = (SELECT MAX(k.handover_id) FROM handover k WHERE k.mirror_id = "
@@ -151,6 +152,8 @@ static void read_subscriber(struct store_query *query, struct store_mirror_statu
     status->handover.place = store_query_text(query);
     status->handover.messages = store_query_u32(query);
     status->handover.done_seconds = store_query_real_or(query, -1);
+    status->followed = store_query_bool(query);
+    status->on_hold_seconds = store_query_real_or(query, -1);
 }
 
 int store_mailbox_status(struct store *store, const struct store_status_filter *filter,

@@ -19,9 +19,9 @@
     .wanted_seq = 4, .done_seq = 4, .source_messages = 7, .target_messages = 7, .proven_age_seconds = 10,    \
     .error = "", .look_error = "", .refused_keywords = "", .error_scope = "", .error_side = "",              \
     .doing_owner = "", .next_try_seconds = -1, .error_age_seconds = -1, .error_since_seconds = -1,           \
-    .deletion_due_seconds = -1, .held_reason = "", .kept_by = "", .look_error_age_seconds = -1,              \
-    .verified_age_seconds = -1, .verify_differences = -1, .from_login_state = "proven",                      \
-    .to_login_state = "proven", .from_error = "", .to_error = ""
+    .deletion_due_seconds = -1, .on_hold_seconds = -1, .held_reason = "", .kept_by = "",                     \
+    .look_error_age_seconds = -1, .verified_age_seconds = -1, .verify_differences = -1,                      \
+    .from_login_state = "proven", .to_login_state = "proven", .from_error = "", .to_error = ""
 
 /* Later members override those of BASE: that is what the table is for. */
 #if defined(__clang__)
@@ -51,6 +51,15 @@ static const struct one table[] = {
      .whose = "Nobody's",
      .todo = "Nothing",
      .next = "next change"},
+    {.name = "on hold: nobody looks at it, and that is as it should be",
+     .mirror = {BASE, .on_hold_seconds = 90000, .followed = true, .proven_age_seconds = 90000,
+                .lag_seconds = 90000},
+     .state = "on hold",
+     .well = true,
+     .what = "on hold since 25 hours",
+     .whose = "Nobody's",
+     .todo = "mailbox remove 1001",
+     .next = "Not before"},
     {.name = "its number is another person's",
      .mirror = {BASE, .handing_over = true, .waits_for_owner = true},
      .state = "handing over",
