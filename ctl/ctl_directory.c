@@ -129,6 +129,23 @@ static cJSON *gather(struct ctl *ctl, const struct gathering *gathering, enum ct
 
 /* ---- list ---- */
 
+/* Entries of production that cannot be mirrored at all stand beside those that are not equal; false: failed, and said. */
+static bool add_left_out(struct ctl *ctl, const char *route, cJSON *entries, enum ctl_exit *exit_out)
+{
+    struct gathering gathering = {.what = "troubles", .query = "", .route = route};
+    cJSON *troubles = gather(ctl, &gathering, exit_out), *trouble;
+    const bool whole = troubles != NULL;
+    while (whole && (trouble = cJSON_DetachItemFromArray(troubles, 0))) {
+        cJSON_AddStringToObject(trouble, "state", "left out");
+        cJSON_AddStringToObject(trouble, "name", ctl_text(trouble, "dn"));
+        cJSON_AddStringToObject(trouble, "reason", ctl_text(trouble, "words"));
+        cJSON_AddNumberToObject(trouble, "differs_seconds", ctl_number(trouble, "since_seconds", -1));
+        cJSON_AddItemToArray(entries, trouble);
+    }
+    cJSON_Delete(troubles);
+    return whole;
+}
+
 enum ctl_exit ctl_directory_list(struct ctl *ctl, const struct ctl_args *args)
 {
     static const char *const titles[] = {"ROUTE", "KIND",  "NUMBER",     "NAME",
@@ -140,8 +157,10 @@ enum ctl_exit ctl_directory_list(struct ctl *ctl, const struct ctl_args *args)
     cJSON *entries = gather(ctl, &gathering, &exit);
     const cJSON *entry;
     struct ctl_table table;
-    if (!entries)
+    if (!entries || !add_left_out(ctl, gathering.route, entries, &exit)) {
+        cJSON_Delete(entries);
         return exit;
+    }
     ctl_table_init(&table, titles, 8, 0, 7);
     cJSON_ArrayForEach (entry, entries) {
         bool well =

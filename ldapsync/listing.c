@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_ENTRIES = 200, WAIT_MS = 500, WHY_BYTES = 300 };
+enum { STEP_ENTRIES = 200, WAIT_MS = 500, WHY_BYTES = 300, SPLITS_FOR_NOTHING = 100 };
 
 struct listing {
     struct listing_params params;
@@ -29,6 +29,7 @@ struct listing {
     struct berval cookie;
     uint64_t count, in_request; /* entries so far; of this request */
     uint64_t before_ranges;     /* those that came before a limit cut in */
+    uint64_t splits;            /* ranges that were too much */
     uint64_t announced;         /* the most that a page's control said there are in all */
     int64_t answer_until_boot_ms;
     char why[WHY_BYTES]; /* why it is not whole; "" */
@@ -159,17 +160,20 @@ static bool is_limit(int code)
            code == LDAP_TIMELIMIT_EXCEEDED;
 }
 
-/* The server would have to know pages, or gives no more: by ranges, which are split as far as it takes. */
+/* The server would have to know pages, or gives no more: by ranges, which are split as far as it takes; but not by one who
+ * finds everything too much, be it nothing. */
 static int after_limit(struct listing *listing, int code, const char *words, struct err *err)
 {
     if (!listing->ranges)
         return begin_ranges(listing, RANGES_PREFIXES, err);
-    if (ranges_split(listing->ranges))
+    bool is_hopeless = ++listing->splits > SPLITS_FOR_NOTHING + listing->count;
+    if (!is_hopeless && ranges_split(listing->ranges))
         return go_on(listing, err);
     connection_fail(listing->params.connection, code, words, err);
     doubt(listing, err->text);
     err_clear(err);
-    return go_on(listing, err);
+    listing->ended = is_hopeless;
+    return is_hopeless ? 0 : go_on(listing, err);
 }
 
 static int after_refusal(struct listing *listing, int code, const char *words, struct err *err)

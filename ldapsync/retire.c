@@ -25,16 +25,34 @@ static bool is_test_mailbox(const struct round *round, const char *number)
     return false;
 }
 
+static bool has_id(const struct round *round, enum store_listed_side side, const struct store_entry *entry)
+{
+    return entry->kind == STORE_SUBSCRIBER && round_ldap(round, side)->id_attribute[0];
+}
+
+/* Two lists without it, and there it is: such lists prove nothing, and nothing more is removed by them. */
+static void doubt_lists(struct round *round, const struct store_entry *entry)
+{
+    struct err why = {0};
+    err_set(&why, ERR_SITE, ERR_RETRY_LATER,
+            "production's lists were told to be complete, but lacked %s %s, which is there: nothing is "
+            "removed by them; look for what its directory leaves out",
+            round_kind_word(entry->kind), entry->number);
+    err_blame(&why, ERR_SIDE_PRODUCTION);
+    round_doubt(round, &why);
+    round->names_whole = false;
+}
+
 /* Production is asked for this very entry: by DN, and by what identifies it. One that is there and shows it no more was not
  * replaced by another: we may not read it. */
 static int is_gone(struct round *round, const struct store_entry *entry, bool *gone_out, struct err *err)
 {
-    const char *id = round_ldap(round, STORE_LISTED_PRODUCTION)->id_attribute;
-    bool by_id = entry->kind == STORE_SUBSCRIBER && id[0];
     struct listing_probe probe = {
         .base = round_base(round, STORE_LISTED_PRODUCTION, entry->kind),
         .filter = round_filter(round, STORE_LISTED_PRODUCTION, entry->kind),
-        .attribute = by_id ? id : round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind),
+        .attribute = has_id(round, STORE_LISTED_PRODUCTION, entry)
+                         ? round_ldap(round, STORE_LISTED_PRODUCTION)->id_attribute
+                         : round_number_attribute(round, STORE_LISTED_PRODUCTION, entry->kind),
         .value = entry->identity};
     struct entry there = {0};
     char identity[STORE_IDENTITY_BYTES];
@@ -45,11 +63,36 @@ static int is_gone(struct round *round, const struct store_entry *entry, bool *g
         return -1;
     entry_text(&there, probe.attribute, identity, sizeof(identity));
     entry_fini(&there);
-    if (found && (identity[0] == '\0' || str_equal(identity, entry->identity)))
+    if (found && identity[0] == '\0')
         return 0;
-    if (listing_probe(round->production, &probe, &count, err) != 0)
+    count = found && str_equal(identity, entry->identity);
+    if (count == 0 && listing_probe(round->production, &probe, &count, err) != 0)
         return -1;
     *gone_out = count == 0;
+    if (count > 0)
+        doubt_lists(round, entry);
+    return 0;
+}
+
+/* A DN of the target may have become another's since it was listed. Told by its id, or, where it shows none, by its number. */
+static int is_anothers(struct round *round, const struct store_entry *entry, bool *anothers_out,
+                       struct err *err)
+{
+    struct entry there = {0};
+    char text[STORE_IDENTITY_BYTES] = "";
+    const char *ours = entry->identity;
+    bool found = false;
+    if (listing_read(round->target, entry->target_dn, "(objectClass=*)", &there, &found, err) != 0)
+        return -1;
+    if (has_id(round, STORE_LISTED_TARGET, entry))
+        entry_text(&there, round_ldap(round, STORE_LISTED_TARGET)->id_attribute, text, sizeof(text));
+    if (!text[0]) {
+        entry_text(&there, round_number_attribute(round, STORE_LISTED_TARGET, entry->kind), text,
+                   sizeof(text));
+        ours = entry->number;
+    }
+    entry_fini(&there);
+    *anothers_out = found && !str_equal(text, ours);
     return 0;
 }
 
@@ -89,11 +132,24 @@ static int refuse(struct round *round, const struct store_entry *entry, const ch
     return step(round, entry, STORE_ENTRY_NOT_REMOVED, words, err);
 }
 
+static int leave_to_another(struct round *round, const struct store_entry *entry, struct err *err)
+{
+    log_warning("entry not removed: on the target it is another's by now",
+                LOG_STR("kind", round_kind_word(entry->kind)), LOG_STR("number", entry->number),
+                LOG_STR("dn", entry->target_dn));
+    return step(round, entry, STORE_ENTRY_REMOVED, "", err);
+}
+
 static int carry_out(struct round *round, const struct store_entry *entry, struct err *err)
 {
+    bool anothers = false;
     char words[CONNECTION_WORDS_BYTES] = "";
     int code = LDAP_OTHER;
     struct err why = {0};
+    if (is_anothers(round, entry, &anothers, err) != 0)
+        return -1;
+    if (anothers)
+        return leave_to_another(round, entry, err);
     if (step(round, entry, STORE_ENTRY_BEGIN, "", err) != 0 ||
         delete_entry(round, entry->target_dn, words, &code, err) != 0)
         return -1;
@@ -128,7 +184,7 @@ static int say_difference(struct round *round, const struct store_entry *entry, 
     return result;
 }
 
-static int retire_one(struct round *round, const struct store_entry *entry, struct err *err)
+static int try_one(struct round *round, const struct store_entry *entry, struct err *err)
 {
     bool gone = false, in_use = false;
     if (is_test_mailbox(round, entry->number))
@@ -144,6 +200,20 @@ static int retire_one(struct round *round, const struct store_entry *entry, stru
     return round->dry ? say_difference(round, entry, err) : carry_out(round, entry, err);
 }
 
+/* What either side says of this one entry alone does not hold up the others. */
+static int retire_one(struct round *round, const struct store_entry *entry, struct err *err)
+{
+    struct err own = {0};
+    if (try_one(round, entry, &own) == 0)
+        return 0;
+    if (own.scope <= ERR_MESSAGE && !round->dry)
+        return refuse(round, entry, own.text, err);
+    if (own.scope <= ERR_MESSAGE)
+        return 0;
+    *err = own;
+    return -1;
+}
+
 int retire_gone(struct round *round, enum store_kind kind, struct err *err)
 {
     struct store_entry_removal removal = {
@@ -156,11 +226,11 @@ int retire_gone(struct round *round, enum store_kind kind, struct err *err)
                                       BATCH, err);
         if (count < 0)
             result = -1;
-        for (int i = 0; result == 0 && i < count; i++) {
+        for (int i = 0; result == 0 && i < count && round->names_whole; i++) {
             after = entries[i].entry_id;
             result = retire_one(round, &entries[i], err);
         }
-    } while (result == 0 && count == BATCH);
+    } while (result == 0 && count == BATCH && round->names_whole);
     free(entries);
     if (result != 0 || after == 0 || round->dry)
         return result;

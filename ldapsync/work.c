@@ -238,6 +238,33 @@ static int decide(struct work *work, struct err *err)
     return send_change(work, err);
 }
 
+/* Neither our number nor our id: somebody else's entry, which has our DN. */
+static bool is_anothers(const struct work *work)
+{
+    const char *id = round_ldap(work->round, STORE_LISTED_TARGET)->id_attribute;
+    char text[STORE_IDENTITY_BYTES];
+    if (!work->target.found || work->entry.kind != STORE_SUBSCRIBER || !id[0])
+        return false;
+    entry_text(&work->target.entry, id, text, sizeof(text));
+    if (!text[0] || str_equal(text, work->entry.identity))
+        return false;
+    entry_text(&work->target.entry,
+               round_number_attribute(work->round, STORE_LISTED_TARGET, STORE_SUBSCRIBER), text,
+               sizeof(text));
+    return !str_equal(text, work->entry.number);
+}
+
+static int leave_to_another(struct work *work, struct err *err)
+{
+    char reason[512];
+    snprintf(reason, sizeof(reason),
+             "%s is on the target already, with another id and number: rename or remove it there",
+             work->target.entry.dn);
+    forget_target(work);
+    work->entry.target_dn[0] = '\0';
+    return work_result(work, STORE_ENTRY_MISSING, reason, true, err);
+}
+
 static int after_reading(struct work *work, struct err *err)
 {
     const struct mapping *mapping = work->round->mapping;
@@ -249,6 +276,8 @@ static int after_reading(struct work *work, struct err *err)
                    ? -1
                    : work_result(work, STORE_ENTRY_UNPROVEN, NULL, false, err);
     }
+    if (is_anothers(work))
+        return leave_to_another(work, err);
     if (work->target.found && !work->has_counts) {
         mapping_counts(mapping, &work->target.entry, &work->counts);
         work->has_counts = true;
