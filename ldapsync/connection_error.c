@@ -81,6 +81,11 @@ static const char *advice(const struct connection_error_attempt *attempt)
         return "; TLS failed: ldap.ca_file must hold the CA that signed the directory's certificate, which "
                "must be made "
                "out to ldap.host, and both must speak ldap.tls_min_version";
+    if (attempt->code == LDAP_SERVER_DOWN &&
+        attempt->ldap->tls == CONFIG_TLS_ALWAYS) /* libldap tells no more */
+        return "; check ldap.host and ldap.port; if those are right, TLS failed: ldap.ca_file must hold the "
+               "CA that "
+               "signed the directory's certificate, which must be made out to ldap.host";
     if (attempt->code == LDAP_PROTOCOL_ERROR || attempt->code == LDAP_UNAVAILABLE)
         return "; it may not offer StartTLS: see ldap.tls";
     return "; check ldap.host and ldap.port, the way there, and that LDAP access is allowed on the store";
