@@ -103,6 +103,7 @@ void api_mirror_list_add(void *context, const struct store_mirror_status *m)
         api_text_add(list->last, "name", m->name);
         api_text_add(list->last, "cos", m->cos);
         cJSON_AddNumberToObject(list->last, "priority", m->priority);
+        cJSON_AddBoolToObject(list->last, "from_directory", m->followed);
         cJSON_AddArrayToObject(list->last, "mirrors");
         cJSON_AddItemToArray(list->mailboxes, list->last);
         list->count++;

@@ -191,8 +191,9 @@ enum ctl_exit ctl_mailbox_show(struct ctl *ctl, const struct ctl_args *args)
         return exit;
     }
     const char *name = ctl_text(mailbox, "name"), *cos = ctl_text(mailbox, "cos");
-    ctl_say("mailbox %s%s%s%s%s, priority %.0f", ctl_text(mailbox, "number"), *name ? " " : "", name,
-            *cos ? ", class of service " : "", cos, ctl_number(mailbox, "priority", 0));
+    ctl_say("mailbox %s%s%s%s%s, priority %.0f%s", ctl_text(mailbox, "number"), *name ? " " : "", name,
+            *cos ? ", class of service " : "", cos, ctl_number(mailbox, "priority", 0),
+            ctl_flag(mailbox, "from_directory") ? ", subscribed from the directory" : "");
     cJSON_ArrayForEach (mirror, cJSON_GetObjectItemCaseSensitive(mailbox, "mirrors"))
         show_mirror(ctl, mirror);
     cJSON_Delete(mailbox);

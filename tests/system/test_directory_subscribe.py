@@ -42,6 +42,7 @@ def test_they_are_subscribed_as_they_appear_and_go_on_hold_as_they_go(choices):
         wait_for(lambda: all(len(bodies(target, number)) == 2 for number in (1002, 1022)), 30, "their messages")
         assert all(bodies(target, number) == bodies(production, number) for number in (1002, 1022))
         assert mailboxes(world)["1002"]["cos"] == "2" and mailboxes(world)["1002"]["name"]
+        assert "subscribed from the directory" in world.product.ctl("mailbox", "show", "1002").out
         # One appears, one changes his class, and is not to be mirrored any more.
         dn, attributes = subscribers.subscriber(world.production.suffix, 2001, cos_number=2)
         fill(production, 2001, 1, seed=2001)
