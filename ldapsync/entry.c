@@ -235,7 +235,7 @@ static void lower_types(LDAPDN parts)
                 parts[i][j]->la_attr.bv_val[k] = (char)tolower((unsigned char)parts[i][j]->la_attr.bv_val[k]);
 }
 
-int entry_dn_normalise(const char *dn, char *text, size_t size)
+static int print_normal(const char *dn, char *text, size_t size)
 {
     LDAPDN parts = NULL;
     char *normal = NULL;
@@ -252,6 +252,19 @@ int entry_dn_normalise(const char *dn, char *text, size_t size)
     ldap_memfree(normal);
     ldap_dnfree(parts);
     return result;
+}
+
+/* libldap prints some binary values in a form that it reads as others: such a DN could not be found again. */
+int entry_dn_normalise(const char *dn, char *text, size_t size)
+{
+    if (print_normal(dn, text, size) != 0)
+        return -1;
+    char *again = mem_new(size);
+    bool is_stable = print_normal(text, again, size) == 0 && strcmp(text, again) == 0;
+    free(again);
+    if (!is_stable)
+        text[0] = '\0';
+    return is_stable ? 0 : -1;
 }
 
 static bool same_part(LDAPAVA *a, LDAPAVA *b)

@@ -44,6 +44,15 @@ int sync_value_parse_state(const struct berval *value, struct sync_value_state *
     return result;
 }
 
+static int with_cookie(int result, struct berval *cookie)
+{
+    if (result != 0) {
+        ber_memfree(cookie->bv_val);
+        *cookie = (struct berval){0};
+    }
+    return result;
+}
+
 /* "[cookie] [boolean]" inside a sequence that was entered; both may be missing. */
 static int parse_cookie_and_flag(BerElement *ber, struct berval *cookie, ber_tag_t cookie_tag,
                                  ber_int_t *flag)
@@ -113,7 +122,7 @@ int sync_value_parse_info(const struct berval *value, struct sync_value_info *in
         break;
     }
     ber_free(ber, 1);
-    return result;
+    return with_cookie(result, &info_out->cookie);
 }
 
 int sync_value_parse_done(const struct berval *value, struct sync_value_done *done_out)
@@ -129,5 +138,5 @@ int sync_value_parse_done(const struct berval *value, struct sync_value_done *do
         result = 0;
     }
     ber_free(ber, 1);
-    return result;
+    return with_cookie(result, &done_out->cookie);
 }
