@@ -111,6 +111,22 @@ static bool is_same_store(const struct config_site *a, const struct config_site 
     return a == b || (str_equal_nocase(a->imap.host, b->imap.host) && a->imap.port == b->imap.port);
 }
 
+/* Who somebody is must be the same on both sides: nobody would be known again. */
+static int check_replaced(const struct config_route *route, size_t i, const struct config_marks *marks,
+                          struct err *err)
+{
+    const struct config_ldap *ldap = &route->from_site->ldap;
+    const char *const fixed[] = {ldap->id_attribute, ldap->mailbox_attribute, ldap->cos_number_attribute};
+    char where[LABEL_BYTES];
+    for (size_t j = 0; ldap->host && j < route->directory.replace_values_count; j++)
+        for (size_t k = 0; k < sizeof(fixed) / sizeof(fixed[0]); k++)
+            if (str_equal_nocase(route->directory.replace_values[j].attribute, fixed[k]))
+                return config_marks_fail(
+                    marks, err, label(where, "routes", i, "directory.replace_values"),
+                    "'%s' tells who an entry is, and must be the same on both sides; leave it out", fixed[k]);
+    return 0;
+}
+
 static int check_route(struct config *config, size_t i, const struct config_marks *marks, struct err *err)
 {
     struct config_route *route = &config->routes[i];
@@ -141,7 +157,7 @@ static int check_route(struct config *config, size_t i, const struct config_mark
                                  "'%s' and '%s' have one directory (%s port %u); correct the address of one",
                                  route->from, route->to, route->to_site->ldap.host,
                                  route->to_site->ldap.port);
-    return 0;
+    return check_replaced(route, i, marks, err);
 }
 
 static bool has_same_ends(const struct config_route *a, const struct config_route *b)
