@@ -279,5 +279,5 @@ def test_budget_of_sessions_and_logins_is_kept(workdir, production, generator):
         while time.monotonic() - started < 4:
             most = max(most, scanned.number("SELECT COUNT(*) FROM site_session"))
             time.sleep(0.1)
-        assert most <= 2  # one look and one kept session are the scanner's share of four
+        assert most <= 3  # one look and one kept session are the scanner's share of four; the row of one stays until its goodbye
         assert 10 <= production.logins() - before <= 5 * (time.monotonic() - started) + 10
