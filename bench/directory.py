@@ -1,5 +1,6 @@
 """Scenario `directory`: mirror-ldapsync between two slapds, beside the plain limit: `ldapadd` of the same entries into an equal
-slapd, and an `ldapsearch` of each side, one after the other, to nowhere."""
+slapd, and an `ldapsearch` of each side, one after the other, to nowhere. Once with the databases in memory, which are never
+synchronised, and once on the disk as Debian's slapd keeps them: each write is there before it is answered."""
 
 import re
 import shutil
@@ -9,31 +10,34 @@ from pathlib import Path
 
 import figures
 import ldap
-from sites import ROOT, Sites  # noqa: F401  (sets the path of tests/)
+from sites import Sites  # sets the path of tests/, too
 
 from standin import subscribers
 from standin.compare_directory import differences
-from standin.ports import wait_for
+from standin.ports import private_directory, wait_for
 from standin.product import Product
 from standin.slapd import Slapd, ldif_text
 
 FIRST_NUMBER, CLASSES, CHANGES = 100_000, range(1, 21), 100
 WITHIN_SECONDS = 1200
+SUFFIXES = {"production": "dc=store,dc=example", "target": "o=backup"}
+RATIOS = (("first sync", "ldapadd"), ("comparison", "ldapsearch of both"))
 MOST_ROUNDS = 3  # each of them writes all of it twice
 
 
 class Directories:
-    """Production's directory full, the others empty; in memory, as the stores are (sites.Sites)."""
+    """Production's directory full, the others empty."""
 
-    def __init__(self, count, audio_bytes, root):
-        self.count, self.audio_bytes, self.root = count, audio_bytes, root
-        self.production = self._make("production", subscribers_suffix("production"), syncprov=True, sessionlog=1000, read_only=True)
+    def __init__(self, count, audio_bytes, root, on_disk):
+        self.count, self.audio_bytes, self.root, self.on_disk = count, audio_bytes, root, on_disk
+        self.production = self._make("production", SUFFIXES["production"], syncprov=True, sessionlog=1000, read_only=True)
 
     def _make(self, name, suffix, **choices):
-        return Slapd(root=self.root / name, suffix=suffix, log=False, durable=True, **choices)
+        return Slapd(root=self.root / name, suffix=suffix, log=False, durable=self.on_disk, **choices)
 
     def entries(self, suffix):
-        return subscribers.make(suffix, range(FIRST_NUMBER, FIRST_NUMBER + self.count), classes=CLASSES, audio_bytes=self.audio_bytes)
+        return subscribers.make(suffix, range(FIRST_NUMBER, FIRST_NUMBER + self.count), classes=CLASSES,
+                                audio_bytes=self.audio_bytes)
 
     def __enter__(self):
         self.production.load(self.entries(self.production.suffix))
@@ -46,15 +50,12 @@ class Directories:
     def empty(self, name):
         """Another slapd, with nothing in it."""
         shutil.rmtree(self.root / name, ignore_errors=True)
-        return self._make(name, subscribers_suffix(name)).start()
-
-
-def subscribers_suffix(name):
-    return "dc=store,dc=example" if name == "production" else "o=backup"
+        return self._make(name, SUFFIXES["target"]).start()
 
 
 def as_trusted(server, *command):
     secret = server.root / "bench.secret"
+    secret.touch(mode=0o600)
     secret.write_text(server.password)
     return [*command, "-x", "-H", server.url, "-D", server.trusted_dn, "-y", secret]
 
@@ -69,12 +70,12 @@ def timed(command, **how):
 
 def searches(*servers):
     """Seconds of one whole ldapsearch after the other."""
-    return sum(timed(as_trusted(server, "ldapsearch", "-LLL", "-b", server.suffix, "-E", "pr=1000/noprompt", "(objectClass=*)", "*"),
+    return sum(timed([*as_trusted(server, "ldapsearch", "-LLL", "-b", server.suffix, "-E", "pr=1000/noprompt"), "(objectClass=*)", "*"],
                      stdout=subprocess.DEVNULL) for server in servers)
 
 
 class Ours:
-    """The whole product, running before the clock starts, with a look at nothing: directory.write is false until first_sync()."""
+    """The whole product, running before the clock starts; directory.write is false until first_sync(), so it looks at nothing."""
 
     def __init__(self, sites, directories, target):
         self.production, self.target = directories.production, target
@@ -113,12 +114,13 @@ class Ours:
         """From the last of so many changed recorded names on production until all are on the target."""
         connection, there = self.production.admin(), self.target.admin()
         for number in numbers:
-            (dn, _), = connection.search_s(self.production.people_dn, ldap.SCOPE_SUBTREE, f"(standinMailbox={number})", ["1.1"])
+            (dn, _), = connection.search_s(self.production.people_dn, ldap.SCOPE_SUBTREE, f"(standinMailbox={number})",
+                                           ["1.1"])
             connection.modify_s(dn, [(ldap.MOD_REPLACE, "standinNameAudio", [b"\0new" * (audio_bytes // 4)]),
                                      (ldap.MOD_REPLACE, "description", [b"changed"])])
         began = time.monotonic()
-        wait_for(lambda: len(there.search_s(self.target.people_dn, ldap.SCOPE_SUBTREE, "(description=changed)", ["1.1"])) == len(numbers),
-                 120, "the changes", interval=0.1)
+        wait_for(lambda: len(there.search_s(self.target.people_dn, ldap.SCOPE_SUBTREE, "(description=changed)",
+                                            ["1.1"])) == len(numbers), 120, "the changes", interval=0.1)
         return time.monotonic() - began
 
     def peak_bytes(self):
@@ -148,33 +150,37 @@ def _round(sites, directories, ldif, options):
     return seconds, peak
 
 
-def _size(sites, count, audio_bytes, rounds, options):
-    options.say(f"  {count} subscribers, {audio_bytes} bytes of recorded name each")
-    with Directories(count, audio_bytes, sites.root / f"directories-{count}") as directories:
-        ldif = directories.root / "entries.ldif"
-        ldif.write_bytes(ldif_text([(dn, {name: values for name, values in entry.items() if name != "standinModified"})
-                                    for dn, entry in directories.entries(subscribers_suffix("limit"))]))
-        done = [_round(sites, directories, ldif, options) for _ in range(rounds)]
-    shutil.rmtree(directories.root, ignore_errors=True)
+def _size(sites, count, audio_bytes, on_disk, rounds, options):
+    where = "on disk" if on_disk else "in memory"
+    options.say(f"  {count:,} subscribers, {audio_bytes:,} bytes of recorded name each, {where}")
+    root = private_directory("bench-directory-") if on_disk else sites.root / f"directories-{count}"
+    try:
+        with Directories(count, audio_bytes, root, on_disk) as directories:
+            ldif = root / "entries.ldif"
+            ldif.write_bytes(ldif_text([(dn, {name: values for name, values in entry.items() if name != "standinModified"})
+                                        for dn, entry in directories.entries(SUFFIXES["target"])]))
+            done = [_round(sites, directories, ldif, options) for _ in range(rounds)]
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
     found = [seconds for seconds, _ in done]
-    return {"subscribers": count, "name_bytes": audio_bytes,
+    return {"subscribers": count, "name_bytes": audio_bytes, "where": where,
             "seconds": {what: figures.spread([seconds[what] for seconds in found]) for what in found[0]},
-            "first sync / ldapadd": figures.spread([seconds["first sync"] / seconds["ldapadd"] for seconds in found]),
-            "comparison / ldapsearch of both": figures.spread([seconds["comparison"] / seconds["ldapsearch of both"] for seconds in found]),
+            **{f"{ours} / {limit}": figures.spread([seconds[ours] / seconds[limit] for seconds in found])
+               for ours, limit in RATIOS},
             "peak_bytes": max(peak for _, peak in done)}
 
 
 def run(count, audio_bytes, options):
-    """[{…}]: a quarter of the subscribers, once, for the memory; then all of them."""
+    """[{…}]: a quarter of the subscribers, once, for the memory; then all of them, in memory and on the disk."""
+    rounds = min(options.rounds, MOST_ROUNDS)
     with Sites() as sites:
-        return [_size(sites, max(1, count // 4), audio_bytes, 1, options),
-                _size(sites, count, audio_bytes, min(options.rounds, MOST_ROUNDS), options)]
+        return [_size(sites, max(1, count // 4), audio_bytes, False, 1, options),
+                *(_size(sites, count, audio_bytes, on_disk, rounds, options) for on_disk in (False, True))]
 
 
 def show(name, results):
-    rows = [(name, *(f"{found['subscribers']:,} subscribers" for found in results))]
-    rows += [(what, *(f"{figures.text(found['seconds'][what])} s" for found in results)) for what in results[0]["seconds"]]
-    rows += [(what, *(figures.text(found[what]) for found in results))
-             for what in ("first sync / ldapadd", "comparison / ldapsearch of both")]
+    rows = [(name, *(f"{found['subscribers']:,} {found['where']}" for found in results))]
+    rows += [(f"{what}, seconds", *(figures.text(found["seconds"][what]) for found in results)) for what in results[0]["seconds"]]
+    rows += [(what, *(figures.text(found[what]) for found in results)) for what in (f"{ours} / {limit}" for ours, limit in RATIOS)]
     rows.append(("peak of ldapsync (VmHWM)", *(f"{found['peak_bytes'] / 1e6:.1f} MB" for found in results)))
     return figures.table(rows)

@@ -32,6 +32,15 @@ def test_all_scenarios():
     assert alone["production"]["round trips"] == kept["production"]["round trips"] == 1
 
 
+def test_directory():
+    results = json.loads(bench("directory", "--json", "--rounds", "1", "--scale", "0.004"))["directory"]
+    assert [(result["subscribers"], result["where"]) for result in results] == [(20, "in memory"), (80, "in memory"), (80, "on disk")]
+    for result in results:
+        assert all(spread["min"] > 0 for spread in result["seconds"].values()), result
+        assert result["first sync / ldapadd"]["median"] > 0 and result["comparison / ldapsearch of both"]["median"] > 0
+        assert 1 << 20 < result["peak_bytes"] < 200 << 20
+
+
 def test_tables():
     table = bench("copy", "--rounds", "1", "--delay-ms", "0", "--scale", "0.01").splitlines()
     assert table[0].split() == ["copy", "round", "trip", "seconds", "of", "the", "limit"], table
