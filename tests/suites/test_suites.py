@@ -70,7 +70,7 @@ def ctest(folder, *which, seconds, **environ):
 
 def test_build_gcc():
     build("build", "-DCMAKE_C_COMPILER=gcc")
-    missing = [name for name in ("mirror-supervisor", "mirror-scanner", "mirror-copier", "mirror-api", "mirrorctl")
+    missing = [name for name in ("mirror-supervisor", "mirror-scanner", "mirror-copier", "mirror-ldapsync", "mirror-api", "mirrorctl")
                if not os.access(ROOT / "build/bin" / name, os.X_OK)]
     assert not missing, "build/bin lacks programs"
 
