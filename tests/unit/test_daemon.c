@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 15000 };
+enum { PATIENCE_MS = 20000 };
 
 /* What the program in the child does. */
 enum behaviour { WAITS, FAILS_TO_START, FAILS_IN_STEP, REFUSES_RELOAD, DRAINS_SLOWLY };
