@@ -82,6 +82,7 @@ cJSON *api_mirror_json(const struct store_mirror_status *m, const struct config_
     api_text_add_seconds(object, "deletion_due_seconds", m->deletion_due_seconds);
     cJSON_AddNumberToObject(object, "gone_folders", m->gone_folders);
     api_text_add(object, "refused_keywords", m->refused_keywords);
+    api_text_add_seconds(object, "on_hold_seconds", m->on_hold_seconds);
     api_text_add_seconds(object, "lag_seconds", m->lag_seconds < 0 ? 0 : m->lag_seconds);
     api_text_add_seconds(object, "lag_limit_seconds", verdict.lag_limit_seconds);
     api_text_add_seconds(object, "proven_age_seconds", m->proven_age_seconds);

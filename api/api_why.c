@@ -224,11 +224,12 @@ static void what(const struct subject *s, char *text, size_t size)
         snprintf(text, size, "A person ended the subscription; its copies are being removed from %s.", s->to);
         break;
     case API_STATE_ON_HOLD:
-        snprintf(text, size,
-                 "It is on hold since %s: production's directory has nobody with this number any more who is "
-                 "to be "
-                 "subscribed on route %s. Nothing is copied, and nothing of it on %s is removed.",
-                 api_text_duration(s->m->on_hold_seconds, held), s->m->route, s->to);
+        snprintf(
+            text, size,
+            "It has been on hold for %s: production's directory has nobody with this number any more who is "
+            "to be "
+            "subscribed on route %s. Nothing is copied, and nothing of it on %s is removed.",
+            api_text_duration(s->m->on_hold_seconds, held), s->m->route, s->to);
         break;
     case API_STATE_HANDING_OVER:
         snprintf(
@@ -500,8 +501,9 @@ static void next_try(const struct subject *s, char *text, size_t size)
 {
     char duration[API_TEXT_BYTES];
     enum api_state state = s->verdict.state;
-    if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED || state == API_STATE_HELD ||
-        state == API_STATE_ON_HOLD)
+    if (state == API_STATE_ON_HOLD)
+        snprintf(text, size, "When a whole list of production has him again.");
+    else if (state == API_STATE_UNROUTED || state == API_STATE_PAUSED || state == API_STATE_HELD)
         snprintf(text, size, "Not before a person acts.");
     else if (state == API_STATE_WORKING)
         snprintf(text, size, "Now.");
@@ -584,12 +586,22 @@ static void note_subscriber(const struct subject *s, struct api_why *why)
     note_handover(s, why);
     if (m->handing_over)
         return;
-    if (m->waits_for_owner)
+    bool is_unknown = !is_given(m->subscriber_state);
+    bool has_directory = s->route && config_route_has_directory(s->route) && s->route->directory.write;
+    if (m->waits_for_owner && is_unknown)
+        note(why,
+             "It waits for its owner: no subscriber with this number is known yet. Once all numbers of %s's "
+             "directory were listed, it is mirrored in any case; `mirrorctl status` shows how that goes.",
+             s->from);
+    else if (m->waits_for_owner)
         note(why,
              "It waits for its owner: the subscriber is not on %s yet%s%s. `mirrorctl directory list` shows "
              "all such.",
              s->to, is_given(m->subscriber_reason) ? ": " : "",
              is_given(m->subscriber_reason) ? m->subscriber_reason : "");
+    else if (is_unknown && has_directory)
+        note(why, "No subscriber has this number in %s's directory; its messages are mirrored all the same.",
+             s->from);
     else if (is_gone_from_production(m->subscriber_state))
         note(why, "Its subscriber is gone from production (%s%s%s).", m->subscriber_state,
              is_given(m->subscriber_reason) ? ": " : "",

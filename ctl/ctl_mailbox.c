@@ -175,6 +175,10 @@ static void show_mirror(const struct ctl *ctl, const cJSON *mirror)
             ctl_age(ctl_number(mirror, "lag_seconds", 0), lag),
             proven_age < 0 ? "never" : ctl_age(proven_age, proven), proven_age < 0 ? "" : " ago",
             verified_age < 0 ? "never" : ctl_age(verified_age, verified), verified_age < 0 ? "" : " ago");
+    double on_hold = ctl_number(mirror, "on_hold_seconds", -1);
+    if (on_hold >= 0)
+        ctl_say("  on hold for %s: nobody with this number is to be subscribed any more; its copies stay",
+                ctl_age(on_hold, lag));
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(mirror, "error");
     if (cJSON_IsObject(error))
         ctl_say("  last error: %s", ctl_text(error, "text"));

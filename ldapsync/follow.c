@@ -69,6 +69,16 @@ static int on_entry(void *context, const struct entry *entry, struct err *err)
     return following->count < STORE_FOLLOW_BATCH ? 0 : flush(following, err);
 }
 
+/* Only following waits for it: a filter that is none must not stop the passwords. */
+static void doubt(struct round *round, const char *words)
+{
+    struct err why = {0};
+    err_set(&why, ERR_SITE, ERR_RETRY_LATER,
+            "the list of those to be subscribed (directory.subscribe_filter) is not complete: %s", words);
+    err_blame(&why, ERR_SIDE_PRODUCTION);
+    round_doubt(round, &why);
+}
+
 static int list_filtered(struct following *following, bool *whole_out, struct err *err)
 {
     struct round *round = following->round;
@@ -90,12 +100,13 @@ static int list_filtered(struct following *following, bool *whole_out, struct er
     struct listing *listing = listing_new(&params);
     int result = listing_run(listing, NULL, err);
     *whole_out = result == 0 && listing_is_whole(listing);
-    if (result == 0 && !*whole_out) {
-        struct err why = {0};
-        err_set(&why, ERR_SITE, ERR_RETRY_LATER, "the list of those to be subscribed is not complete: %s",
-                listing_why(listing));
-        err_blame(&why, ERR_SIDE_PRODUCTION);
-        round_doubt(round, &why);
+    if (result == 0 && !*whole_out)
+        doubt(round, listing_why(listing));
+    bool refused = result != 0 && err->side == ERR_SIDE_PRODUCTION && connection_is_open(round->production);
+    if (refused) {
+        doubt(round, err->text);
+        err_clear(err);
+        result = 0;
     }
     listing_free(listing);
     free(filter);

@@ -132,7 +132,7 @@ CREATE TABLE IF NOT EXISTS look (
 -- waits_for_owner: the subscriber is not on the target yet, or the number is another person's by now (I10): not claimed, unless
 -- its copies are to be removed. handing_over: it is another person's, and what the target has of the former one goes to the hold
 -- place, which is all that is done with it then. Written by: ldapsync (all three), api (waits_for_owner = 0, on_hold_since = NULL
--- when its copies are to be removed), copier (owner = '', handing_over = 0 when that is done).
+-- when its copies are to be removed or a person adds it), supervisor (waits_for_owner = 0 without a directory), copier (owner = '', handing_over = 0 when that is done).
 -- on_hold_since: followed, and in the last two whole lists of production nobody to be followed had the number: nothing is done
 -- with it, its copies stay. unlisted: in how many lists in a row, up to 2. Written by: ldapsync.
 -- deletion_due_at: when what is gone from production is to be looked at again; NULL: nothing is, or all of it is held.

@@ -110,7 +110,7 @@ static int begin_anew(struct store *store, struct err *err)
                : 0;
 }
 
-/* A route whose two sites have a directory has a row of it from now on. */
+/* A route whose two sites have a directory has a row of it from now on; without one nobody is waited for. */
 static int apply_directory(struct store *store, const struct config_route *route, struct err *err)
 {
     bool has = config_route_has_directory(route);
@@ -120,6 +120,12 @@ static int apply_directory(struct store *store, const struct config_route *route
             "INSERT IGNORE INTO directory (route_id, due_at) SELECT route_id, UTC_TIMESTAMP(6) FROM route "
             "WHERE name = ?",
             bind_text(route->name)) < 0)
+        return -1;
+    if (!has &&
+        STORE_EXEC(store, err,
+                   "UPDATE mirror m JOIN route r ON r.route_id = m.route_id SET m.waits_for_owner = 0 WHERE "
+                   "r.name = ? AND m.waits_for_owner AND NOT m.handing_over",
+                   bind_text(route->name)) < 0)
         return -1;
     return STORE_EXEC(store, err,
                       "UPDATE directory d JOIN route r ON r.route_id = d.route_id SET d.configured = ? WHERE "

@@ -158,6 +158,10 @@ int store_entry_has_former_owner(struct store *store, uint32_t route_id, const c
     return store_query_end(query, err);
 }
 
+/* A number that no entry has is nobody's; but only where all numbers were told. */
+#define LISTED_ONCE                                                                                          \
+    "EXISTS (SELECT 1 FROM directory d WHERE d.route_id = m.route_id AND d.listed_at IS NOT NULL)"
+
 /* due_at: a mirror that may go on is not to wait for the next look. */
 static int release_body(struct store *store, void *context, struct err *err)
 {
@@ -170,8 +174,8 @@ static int release_body(struct store *store, void *context, struct err *err)
             "m.route_id AND e.kind = 'subscriber' AND e.number = b.number AND e.gone_at IS NULL SET "
             "m.waits_for_owner "
             "= 0, m.due_at = LEAST(m.due_at, UTC_TIMESTAMP(6)) WHERE "
-            "m.route_id = ? AND m.waits_for_owner AND (e.entry_id IS NULL OR (" ON_TARGET
-            " AND m.owner IN ('', e.identity)))",
+            "m.route_id = ? AND m.waits_for_owner AND ((e.entry_id IS NULL AND " LISTED_ONCE
+            ") OR (" ON_TARGET " AND m.owner IN ('', e.identity)))",
             bind_u64(lease->route_id)) < 0)
         return -1;
     return STORE_EXEC(store, err,

@@ -123,13 +123,14 @@ static int hold(struct store *store, const struct holding *holding, struct err *
         bind_u64(holding->route_id));
     int64_t resumed =
         held < 0 ? -1
-                 : STORE_EXEC(store, err,
-                              "UPDATE " FOLLOWED
-                              " SET m.on_hold_since = NULL, m.wanted_seq = m.wanted_seq + 1, m.wanted_at "
-                              "= UTC_TIMESTAMP(6), m.behind_since = UTC_TIMESTAMP(6), m.due_at = "
-                              "UTC_TIMESTAMP(6) WHERE m.route_id = ? AND m.unlisted = 0 AND "
-                              "m.on_hold_since IS NOT NULL",
-                              bind_u64(holding->route_id));
+                 : STORE_EXEC(
+                       store, err,
+                       "UPDATE " FOLLOWED
+                       " SET m.on_hold_since = NULL, m.wanted_seq = m.wanted_seq + 1, m.wanted_at "
+                       "= UTC_TIMESTAMP(6), m.behind_since = UTC_TIMESTAMP(6), m.due_at = "
+                       "UTC_TIMESTAMP(6), m.waits_for_owner = 1 WHERE m.route_id = ? AND m.unlisted = 0 AND "
+                       "m.on_hold_since IS NOT NULL",
+                       bind_u64(holding->route_id));
     holding->result->held = held > 0 ? (uint32_t)held : 0;
     holding->result->resumed = resumed > 0 ? (uint32_t)resumed : 0;
     return resumed < 0 ? -1 : 0;

@@ -50,9 +50,10 @@ static int update_mailbox(struct store *store, struct adding *adding, uint32_t f
     const struct store_mailbox *mailbox = adding->mailbox;
     adding->changed = true;
     if (STORE_EXEC(store, err,
-                   "UPDATE mailbox SET name = ?, cos = ?, priority = ?, removing = 0 WHERE mailbox_id = ?",
+                   "UPDATE mailbox SET name = ?, cos = ?, priority = ?, removing = 0, followed = ? WHERE "
+                   "mailbox_id = ?",
                    bind_text(mailbox->name), bind_text(mailbox->cos), bind_u64(mailbox->priority),
-                   bind_u64(adding->mailbox_id)) < 0)
+                   bind_bool(mailbox->followed), bind_u64(adding->mailbox_id)) < 0)
         return -1;
     return former_priority == mailbox->priority ? 0 : change_priority(store, adding, former_priority, err);
 }
@@ -73,9 +74,9 @@ static int add_mailbox(struct store *store, struct adding *adding, struct err *e
         priority = store_query_u32(query);
         same = str_equal(store_query_text(query), mailbox->name);
         same = str_equal(store_query_text(query), mailbox->cos) && same && priority == mailbox->priority;
-        bool removing = store_query_bool(query);
-        same = !removing && same;
-        adding->is_persons = adding->mailbox->followed && (removing || !store_query_bool(query));
+        bool removing = store_query_bool(query), followed = store_query_bool(query);
+        same = !removing && followed == mailbox->followed && same;
+        adding->is_persons = mailbox->followed && (removing || !followed);
     }
     if (store_query_end(query, err))
         return -1;
@@ -99,14 +100,28 @@ static int add_look(struct store *store, uint64_t mailbox_id, uint32_t site_id, 
                : 0;
 }
 
+/* What a person adds is his, and does not wait for the directory's list. */
+static int take_off_hold(struct store *store, const struct adding *adding, uint32_t route_id, struct err *err)
+{
+    return STORE_EXEC(store, err,
+                      "UPDATE mirror SET on_hold_since = NULL, unlisted = 0, wanted_seq = wanted_seq + 1, "
+                      "wanted_at = UTC_TIMESTAMP(6), behind_since = UTC_TIMESTAMP(6), due_at = "
+                      "UTC_TIMESTAMP(6) WHERE mailbox_id = ? AND route_id = ? AND on_hold_since IS NOT NULL",
+                      bind_u64(adding->mailbox_id), bind_u64(route_id)) < 0
+               ? -1
+               : 0;
+}
+
 static int add_mirror(struct store *store, struct adding *adding, uint32_t route_id, struct err *err)
 {
     struct store_query *query =
         STORE_ROWS(store, err, "SELECT 1 FROM mirror WHERE mailbox_id = ? AND route_id = ?",
                    bind_u64(adding->mailbox_id), bind_u64(route_id));
     bool there = query && store_query_next(query);
-    if (store_query_end(query, err) || there)
-        return there ? 0 : -1;
+    if (store_query_end(query, err))
+        return -1;
+    if (there)
+        return adding->mailbox->followed ? 0 : take_off_hold(store, adding, route_id, err);
     adding->changed = true;
     return STORE_EXEC(store, err,
                       "INSERT INTO mirror (mailbox_id, route_id, priority, wanted_at, due_at, behind_since, "

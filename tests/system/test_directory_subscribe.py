@@ -53,6 +53,7 @@ def test_they_are_subscribed_as_they_appear_and_go_on_hold_as_they_go(choices):
         fill(production, 1022, 1, seed=1)
         why = world.product.ctl("why", "1022")
         assert why.exit == 0 and "on hold" in why.out
+        assert "on hold for " in world.product.ctl("mailbox", "show", "1022").out
         assert world.product.ctl("sync", "--wait").exit == 0
         assert bodies(target, 1022) == before and len(before) == 2
         # And back: what came meanwhile is mirrored.
@@ -131,3 +132,39 @@ def test_nothing_is_tried_before_its_owner_is_there():
         world.product.ctl("mailbox", "add", "3002").ok()
         await_states(world, {"3001": "equal", "3002": "equal"}, 60)
         assert entry(world.target, 3001)
+        assert "No subscriber has this number" in world.product.ctl("why", "3002").out
+        assert "No subscriber has this number" not in world.product.ctl("why", "3001").out
+
+
+def test_it_waits_while_nothing_is_known_and_not_when_the_directory_is_taken_away():
+    """Production's directory has never answered: nobody is logged in for; switched off, nobody is waited for."""
+    with World(ldap_production={"bind_dn": "cn=nobody,o=production"}) as world:
+        fill(world.mail[0], 1001, 1)
+        world.product.ctl("mailbox", "add", "1001").ok()
+        rounds = "SELECT lease_epoch FROM directory"
+        begun = int(world.product.sql(rounds)[0][0])
+        wait_for(lambda: int(world.product.sql(rounds)[0][0]) >= begun + 2, 40, "two rounds that fail")
+        assert world.product.sql("SELECT waits_for_owner, claimed_at IS NULL FROM mirror") == [["1", "1"]]
+        assert "no subscriber with this number is known yet" in world.product.ctl("why", "1001").out
+        world.reconfigure(enabled=False)
+        await_states(world, {"1001": "equal"}, 40)
+
+
+def test_what_a_person_adds_is_his_from_then_on():
+    with following() as world:
+        await_states(world, {"1002": "equal", "1022": "equal"}, 60)
+        world.change(1022, {"standinCos": [b"3"]})
+        await_states(world, {"1002": "equal", "1022": "on hold"}, 60)
+        world.product.ctl("mailbox", "add", "1022").ok()
+        await_states(world, {"1002": "equal", "1022": "equal"}, 40)
+        world.await_listings(4)
+        await_states(world, {"1002": "equal", "1022": "equal"})
+
+
+def test_a_filter_that_is_none_stops_nothing_else():
+    with following(subscribe_filter="(&(standinCos=2)(standinCos))") as world:
+        world.await_equal()
+        wait_for(lambda: "to be subscribed" in world.product.sql("SELECT error FROM directory")[0][0], 30, lambda: f"that it is said: {world.product.sql('SELECT error FROM directory')}")
+        world.change(1003, {"sn": [b"Schmidt"]})
+        world.await_equal()
+        assert mailboxes(world) == {}
