@@ -275,9 +275,10 @@ def test_budget_of_sessions_and_logins_is_kept(workdir, production, generator):
         before = production.logins()
         scanned.start()
         scanned.wait_line("looks planned")
-        started, most = time.monotonic(), 0
+        started, counts = time.monotonic(), []
         while time.monotonic() - started < 4:
-            most = max(most, scanned.number("SELECT COUNT(*) FROM site_session"))
+            counts.append(scanned.number("SELECT COUNT(*) FROM site_session"))
             time.sleep(0.1)
-        assert most <= 3  # one look and one kept session are the scanner's share of four; the row of one stays until its goodbye
+        # One look and one kept session are the scanner's share of four; the row of one that says goodbye may stand beside them.
+        assert max(counts) <= 3 and sorted(counts)[len(counts) * 8 // 10] <= 2, counts
         assert 10 <= production.logins() - before <= 5 * (time.monotonic() - started) + 10

@@ -26,13 +26,14 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 15000 };
 
 /* What the program in the child does. */
 enum behaviour { WAITS, FAILS_TO_START, FAILS_IN_STEP, REFUSES_RELOAD, DRAINS_SLOWLY };
 
 static char directory[40], config_file[64], log_file[64];
-static int report[2]; /* the child's letters */
+static int report[2];          /* the child's letters */
+static int gate[2] = {-1, -1}; /* where a child waits for the end of file; -1: it goes on at once */
 static enum behaviour behaviour;
 static struct daemon *in_child;
 
@@ -136,6 +137,10 @@ static pid_t started(const char *first, ...)
     assert_true(child >= 0);
     if (child > 0)
         return child;
+    char byte;
+    close(gate[1]);
+    while (gate[0] >= 0 && read(gate[0], &byte, 1) < 0 && errno == EINTR)
+        continue;
     int fd = open(log_file, O_CREAT | O_WRONLY | O_APPEND, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
@@ -143,6 +148,20 @@ static pid_t started(const char *first, ...)
     int result = daemon_main(&program, count, (char **)arguments);
     fflush(stdout);
     _exit(result);
+}
+
+/* Its process is there before libzmq's threads are, whose locks a fork would inherit; it begins once let_go() is called. */
+static void hold_back(void)
+{
+    assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+}
+
+static void let_go(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        close(gate[i]);
+        gate[i] = -1;
+    }
 }
 
 static int ended(pid_t child)
@@ -264,10 +283,12 @@ static struct bus *open_bus(void)
 
 static void test_pulses(void **state)
 {
-    struct bus *bus = open_bus();
-    struct bus_socket *inbox = bus_bind(bus, PIPE_PULSE, 0, NULL);
+    hold_back();
     (void)state;
     pid_t child = started("--config", config_file, "--instance", "3", "--pulse", NULL);
+    struct bus *bus = open_bus();
+    struct bus_socket *inbox = bus_bind(bus, PIPE_PULSE, 0, NULL);
+    let_go();
     wait_for_state(inbox, PULSE_READY, child);
     int64_t begin = clock_boot_ms();
     wait_for_state(inbox, PULSE_WORKING, child);
@@ -281,9 +302,9 @@ static void test_pulses(void **state)
 /* The supervisor was started again: what it missed is told soon. */
 static void test_pulse_waits_for_its_reader(void **state)
 {
-    struct bus *bus = open_bus();
     (void)state;
     pid_t child = started("--config", config_file, "--instance", "3", "--pulse", NULL);
+    struct bus *bus = open_bus();
     assert_int_equal(letter(), 's');
     wait_for_log("ready");
     poll(NULL, 0, 300);
@@ -298,10 +319,12 @@ static void test_pulse_waits_for_its_reader(void **state)
 
 static void test_events(void **state)
 {
-    struct bus *bus = open_bus();
-    struct bus_socket *reader = bus_bind(bus, PIPE_EVENTS, 0, NULL);
+    hold_back();
     (void)state;
     pid_t child = started("--config", config_file, NULL);
+    struct bus *bus = open_bus();
+    struct bus_socket *reader = bus_bind(bus, PIPE_EVENTS, 0, NULL);
+    let_go();
     struct job job = next_pulse(reader);
     assert_int_equal(job.type, JOB_EVENT);
     assert_string_equal(job.program, "sample");
