@@ -201,9 +201,26 @@ static void what_behind(const struct subject *s, char *text, size_t size)
         ago(s->m->lag_seconds, lag), s->m->route, api_text_duration(s->verdict.lag_limit_seconds, limit));
 }
 
+static void what_on_hold(const struct subject *s, char *text, size_t size)
+{
+    char since[API_TEXT_BYTES];
+    snprintf(text, size,
+             "It has been on hold for %s: production's directory has nobody with this number any more who is "
+             "to be "
+             "subscribed on route %s. Nothing is copied, and nothing of it on %s is removed.",
+             api_text_duration(s->m->on_hold_seconds, since), s->m->route, s->to);
+}
+
+static void what_handing_over(const struct subject *s, char *text, size_t size)
+{
+    snprintf(text, size,
+             "The number is another person's now. What %s has of the former one goes to the hold place, then "
+             "leaves %s, and only then the new one's subscriber is written there.",
+             s->to, s->to);
+}
+
 static void what(const struct subject *s, char *text, size_t size)
 {
-    char held[API_TEXT_BYTES];
     switch (s->verdict.state) {
     case API_STATE_UNROUTED:
         snprintf(text, size, "Route %s is not in the configuration any more, so nothing is mirrored on it.",
@@ -224,19 +241,10 @@ static void what(const struct subject *s, char *text, size_t size)
         snprintf(text, size, "A person ended the subscription; its copies are being removed from %s.", s->to);
         break;
     case API_STATE_ON_HOLD:
-        snprintf(
-            text, size,
-            "It has been on hold for %s: production's directory has nobody with this number any more who is "
-            "to be "
-            "subscribed on route %s. Nothing is copied, and nothing of it on %s is removed.",
-            api_text_duration(s->m->on_hold_seconds, held), s->m->route, s->to);
+        what_on_hold(s, text, size);
         break;
     case API_STATE_HANDING_OVER:
-        snprintf(
-            text, size,
-            "The number is another person's now. What %s has of the former one goes to the hold place, then "
-            "leaves %s, and only then the new one's subscriber is written there.",
-            s->to, s->to);
+        what_handing_over(s, text, size);
         break;
     case API_STATE_WORKING:
         snprintf(text, size, "A copier is working on it now (%s).",

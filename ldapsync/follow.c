@@ -25,23 +25,19 @@ bool follow_is_wanted(const struct config_directory *directory)
            directory->subscribe_numbers.count > 0;
 }
 
-/* "4000-4999" in two. */
-static void split(const char *range, char first[STORE_NUMBER_BYTES], char last[STORE_NUMBER_BYTES])
+/* "4000-4999": with as many digits the order of texts is that of numbers. */
+static bool is_in_range(const char *range, const char *number)
 {
     size_t digits = strcspn(range, "-");
-    str_into(last, STORE_NUMBER_BYTES, range + digits + 1);
-    str_into(first, STORE_NUMBER_BYTES, range);
-    first[digits < STORE_NUMBER_BYTES ? digits : STORE_NUMBER_BYTES - 1] = '\0';
+    return strlen(number) == digits && strncmp(number, range, digits) >= 0 &&
+           strcmp(number, range + digits + 1) <= 0;
 }
 
 static bool is_in_ranges(const struct config_strings *ranges, const char *number)
 {
-    for (size_t i = 0; i < ranges->count; i++) {
-        char first[STORE_NUMBER_BYTES], last[STORE_NUMBER_BYTES];
-        split(ranges->items[i], first, last);
-        if (strlen(number) == strlen(first) && strcmp(number, first) >= 0 && strcmp(number, last) <= 0)
+    for (size_t i = 0; i < ranges->count; i++)
+        if (is_in_range(ranges->items[i], number))
             return true;
-    }
     return ranges->count == 0;
 }
 
@@ -79,15 +75,15 @@ static void doubt(struct round *round, const char *words)
     round_doubt(round, &why);
 }
 
-static int list_filtered(struct following *following, bool *whole_out, struct err *err)
+static int list(struct following *following, bool *whole_out, struct err *err)
 {
     struct round *round = following->round;
     const enum store_listed_side side = STORE_LISTED_PRODUCTION;
     const struct config_ldap *ldap = round_ldap(round, side);
     const char *attributes[] = {ldap->mailbox_attribute, ldap->id_attribute[0] ? ldap->id_attribute : NULL,
                                 NULL};
-    char *filter = str_format("(&%s%s)", round_filter(round, side, STORE_SUBSCRIBER),
-                              round->route->directory.subscribe_filter);
+    const char *more = round->route->directory.subscribe_filter;
+    char *filter = str_format("(&%s%s)", round_filter(round, side, STORE_SUBSCRIBER), more ? more : "");
     const struct listing_params params = {.connection = round->production,
                                           .base = round_base(round, side, STORE_SUBSCRIBER),
                                           .filter = filter,
@@ -111,21 +107,6 @@ static int list_filtered(struct following *following, bool *whole_out, struct er
     listing_free(listing);
     free(filter);
     return result == 0 ? flush(following, err) : -1;
-}
-
-/* Without a filter the list of all names, which is whole, tells. */
-static int list_ranges(struct following *following, struct err *err)
-{
-    struct round *round = following->round;
-    const struct config_strings *ranges = &round->route->directory.subscribe_numbers;
-    for (size_t i = 0; i < ranges->count; i++) {
-        char first[STORE_NUMBER_BYTES], last[STORE_NUMBER_BYTES];
-        split(ranges->items[i], first, last);
-        if (store_follow_mark_range(round->tools->store, &round->claim->lease, following->number, first, last,
-                                    err) != 0)
-            return -1;
-    }
-    return 0;
 }
 
 static int apply(struct following *following, struct err *err)
@@ -152,13 +133,12 @@ static int apply(struct following *following, struct err *err)
 int follow_run(struct round *round, struct err *err)
 {
     struct following *following = mem_new(sizeof(*following));
-    const char *filter = round->route->directory.subscribe_filter;
-    bool whole = true;
+    bool whole = false;
     following->round = round;
     int result =
         store_directory_new_listing(round->tools->store, &round->claim->lease, &following->number, err);
     if (result == 0)
-        result = filter && filter[0] ? list_filtered(following, &whole, err) : list_ranges(following, err);
+        result = list(following, &whole, err);
     if (result == 0 && whole)
         result = apply(following, err);
     free(following);

@@ -165,7 +165,8 @@ static int read_again(struct work *work, const char *why, struct err *err)
 static int wait_for_note(struct work *work, struct err *err)
 {
     if (entry_dn_normalise(work->change.dn, work->new_dn, sizeof(work->new_dn)) != 0)
-        return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its DN on the target would be too long");
+        return work_result(work, STORE_ENTRY_MISSING,
+                           "its DN on the target would be too long, or be read as another", true, err);
     move_to(work, WORK_TO_ADD);
     return 0;
 }

@@ -114,7 +114,7 @@ int store_entry_release_mirrors(struct store *store, const struct store_director
 
 /* ---- removals ---- */
 /* Entries that are to be removed: ours (target_dn), missed in two whole listings at least delay_seconds apart; not while their
- * messages are handed over: the mailbox goes with its subscriber; nor while production's breaker is tripped. All that is gone is
+ * messages are handed over, nor while their mailbox is one that ldapsync subscribed: it would go with its subscriber; nor while production's breaker is tripped. All that is gone is
  * judged as one for the route and kind by the brake (store_entry_brake.h): too much, and all of it goes into a plan that waits for
  * a person (store_plan.h), and none of it is returned before he allowed that plan. At most `max`, behind `after_entry_id`; each
  * must be looked for once more. Their state is GONE. `dry`: no plan is made, and what is held, or would be, is returned too, as

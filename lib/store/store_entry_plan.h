@@ -7,9 +7,17 @@
 
 #include "store/store_entry.h"
 
-/* Of an entry `e`: gone from production, on the target, and in no plan that holds it or was refused. */
+/* Of an entry `e`: its messages on the target are not to go, and on the real system they would with it: they are being handed
+ * over, or ldapsync subscribed its mailbox, which goes on hold and is a person's to remove. */
+#define STORE_ENTRY_HAS_MESSAGES                                                                             \
+    "(e.kind = 'subscriber' AND EXISTS (SELECT 1 FROM mirror m JOIN mailbox b ON b.mailbox_id = "            \
+    "m.mailbox_id WHERE b.number = e.number AND m.route_id = e.route_id AND m.owner = e.identity AND "       \
+    "(m.handing_over OR b.followed)))"
+
+/* Of an entry `e`: gone from production, on the target, and nobody and nothing has decided that it stays or goes. */
 #define STORE_ENTRY_UNDECIDED                                                                                \
-    "e.gone_at IS NOT NULL AND e.state NOT IN ('held', 'kept') AND e.target_dn <> ''"
+    "e.gone_at IS NOT NULL AND e.state NOT IN ('held', 'kept') AND e.target_dn <> '' AND "                   \
+    "NOT " STORE_ENTRY_HAS_MESSAGES
 
 /* All that is undecided becomes a plan. */
 int store_entry_plan_hold(struct store *store, uint32_t route_id, enum store_kind kind, const char *reason,

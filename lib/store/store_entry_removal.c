@@ -57,6 +57,19 @@ static int tidy(struct store *store, const struct judging *judging, struct err *
                : 0;
 }
 
+static int tell_what_stays(struct store *store, const struct judging *judging, struct err *err)
+{
+    return STORE_EXEC(
+               store, err,
+               "UPDATE entry e SET e.reason = 'stays while its mailbox is on hold or handed over; mirrorctl "
+               "mailbox remove ends that' WHERE e.route_id = ? AND e.kind = ? AND e.state = 'gone' "
+               "AND " STORE_ENTRY_HAS_MESSAGES,
+               bind_u64(judging->lease->route_id),
+               bind_text(store_directory_tx_kind(judging->removal->kind))) < 0
+               ? -1
+               : 0;
+}
+
 /* All that is gone and undecided, proven or not, is held as one. */
 static int judge_body(struct store *store, void *context, struct err *err)
 {
@@ -66,8 +79,8 @@ static int judge_body(struct store *store, void *context, struct err *err)
     struct figures figures = {0};
     char reason[STORE_ENTRY_BRAKE_REASON_BYTES];
     const char *noun = removal->kind == STORE_COS ? "COS" : "subscribers";
-    if (!removal->dry &&
-        (store_entry_plan_settle(store, route_id, removal->kind, err) != 0 || tidy(store, judging, err) != 0))
+    if (!removal->dry && (store_entry_plan_settle(store, route_id, removal->kind, err) != 0 ||
+                          tidy(store, judging, err) != 0 || tell_what_stays(store, judging, err) != 0))
         return -1;
     if (count(store, judging, &figures, err) != 0)
         return -1;
@@ -81,11 +94,6 @@ static int judge_body(struct store *store, void *context, struct err *err)
 #define TRIPPED                                                                                              \
     "EXISTS (SELECT 1 FROM plan b JOIN route r ON r.from_site_id = b.site_id WHERE r.route_id = e.route_id " \
     "AND b." STORE_BREAKER_TRIPPED ")"
-
-#define HANDED_OVER                                                                                          \
-    "EXISTS (SELECT 1 FROM mirror m JOIN mailbox b ON b.mailbox_id = m.mailbox_id WHERE m.route_id = "       \
-    "e.route_id AND m.handing_over AND m.owner = e.identity AND b.number = e.number AND e.kind = "           \
-    "'subscriber')"
 
 /* As a round sees it: to be removed, or (dry) held; `?`: what the brake said of what is undecided. */
 #define ROW STORE_ENTRY_ROW_WITH("IF(IF(e.state = 'held', p.state = 'held', ?), 'held', 'gone')")
@@ -106,7 +114,7 @@ int store_entry_removable(struct store *store, const struct store_directory_leas
             " FROM entry e LEFT JOIN plan p ON p.plan_id = e.plan_id WHERE e.route_id = ? AND e.kind = ? AND "
             "e.entry_id > ? AND e.gone_listings >= 2 AND e.gone_at <= UTC_TIMESTAMP(6) - INTERVAL ? "
             "MICROSECOND AND e.target_dn <> '' AND " ITS_TURN " AND (? OR NOT " TRIPPED ") AND "
-            "(e.next_try_at IS NULL OR e.next_try_at <= UTC_TIMESTAMP(6)) AND NOT " HANDED_OVER
+            "(e.next_try_at IS NULL OR e.next_try_at <= UTC_TIMESTAMP(6)) AND NOT " STORE_ENTRY_HAS_MESSAGES
             " ORDER BY e.entry_id LIMIT ?",
             bind_bool(removal->holds), bind_u64(lease->route_id),
             bind_text(store_directory_tx_kind(removal->kind)), bind_u64(after_entry_id),

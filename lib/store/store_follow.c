@@ -18,7 +18,6 @@ struct marking {
     uint64_t listing;
     const char (*identities)[STORE_IDENTITY_BYTES];
     size_t count;
-    const char *first, *last;
 };
 
 static int mark_body(struct store *store, void *context, struct err *err)
@@ -39,26 +38,6 @@ int store_follow_mark(struct store *store, const struct store_directory_lease *l
 {
     struct marking marking = {.lease = lease, .listing = listing, .identities = identities, .count = count};
     return count == 0 ? 0 : store_directory_tx(store, lease, mark_body, &marking, err);
-}
-
-static int range_body(struct store *store, void *context, struct err *err)
-{
-    const struct marking *marking = context;
-    return STORE_EXEC(
-               store, err,
-               "UPDATE entry SET matched_listing = ? WHERE route_id = ? AND kind = 'subscriber' AND gone_at "
-               "IS NULL AND (? = '' OR (LENGTH(number) = LENGTH(?) AND number BETWEEN ? AND ?))",
-               bind_u64(marking->listing), bind_u64(marking->lease->route_id), bind_text(marking->first),
-               bind_text(marking->first), bind_text(marking->first), bind_text(marking->last)) < 0
-               ? -1
-               : 0;
-}
-
-int store_follow_mark_range(struct store *store, const struct store_directory_lease *lease, uint64_t listing,
-                            const char *first, const char *last, struct err *err)
-{
-    struct marking marking = {.lease = lease, .listing = listing, .first = first, .last = last};
-    return store_directory_tx(store, lease, range_body, &marking, err);
 }
 
 /* ---- hold ---- */
@@ -165,24 +144,18 @@ int store_follow_hold(struct store *store, const struct store_directory_lease *l
 static int subscribe_one(struct store *store, const struct store_mailbox *mailbox, const char *route,
                          uint32_t *added_out, struct err *err)
 {
-    enum store_added added;
+    enum store_added added = STORE_ADDED_UNCHANGED;
     struct err why = {0};
-    char what[128];
-    if (store_mailbox_add(store, mailbox, &route, 1, &added, &why) != 0) {
-        if (why.retry != ERR_RETRY_NEVER) {
-            *err = why;
-            return -1;
-        }
+    int result = store_mailbox_add(store, mailbox, &route, 1, &added, &why);
+    if (result != 0 && why.retry != ERR_RETRY_NEVER) {
+        *err = why;
+        return -1;
+    }
+    if (result != 0)
         log_warning("subscriber not subscribed", LOG_STR("number", mailbox->number),
                     LOG_STR("error", why.text));
-        return 0;
-    }
-    if (added == STORE_ADDED_UNCHANGED)
-        return 0;
-    ++*added_out;
-    str_into(what, sizeof(what), "mailbox add ");
-    str_into(what + strlen(what), sizeof(what) - strlen(what), mailbox->number);
-    return store_audit(store, "directory", what, route, err);
+    *added_out += added != STORE_ADDED_UNCHANGED;
+    return 0;
 }
 
 int store_follow_subscribe(struct store *store, const struct store_directory_lease *lease, uint64_t listing,

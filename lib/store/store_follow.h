@@ -11,9 +11,6 @@ enum { STORE_FOLLOW_BATCH = 64 };
 /* These are in the list (at most STORE_FOLLOW_BATCH). Repeating is harmless. */
 int store_follow_mark(struct store *store, const struct store_directory_lease *lease, uint64_t listing,
                       const char (*identities)[STORE_IDENTITY_BYTES], size_t count, struct err *err);
-/* All subscribers of production with numbers from first to last, which have as many digits; "": all. */
-int store_follow_mark_range(struct store *store, const struct store_directory_lease *lease, uint64_t listing,
-                            const char *first, const char *last, struct err *err);
 
 struct store_follow_result {
     uint32_t in_list, held, resumed; /* mailboxes put on hold, and back, just now */

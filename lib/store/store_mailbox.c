@@ -9,6 +9,7 @@
 #include "store/store_query.h"
 #include "store/store_tx.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- add ---- */
@@ -177,6 +178,16 @@ static int add_to_routes(struct store *store, struct adding *adding, struct stor
     return 0;
 }
 
+/* What people ask for, the API audits. */
+static int audit_followed(struct store *store, const struct adding *adding, struct err *err)
+{
+    char what[100];
+    if (!adding->mailbox->followed || !(adding->is_new || adding->changed))
+        return 0;
+    snprintf(what, sizeof(what), "mailbox add %s", adding->mailbox->number);
+    return store_audit(store, "directory", what, adding->route_count ? adding->routes[0] : "", err);
+}
+
 static int add_body(struct store *store, void *context, struct err *err)
 {
     struct adding *adding = context;
@@ -186,7 +197,7 @@ static int add_body(struct store *store, void *context, struct err *err)
     if (!routes)
         return -1;
     if (check_routes(adding, routes, err) || add_mailbox(store, adding, err) ||
-        add_to_routes(store, adding, routes, err))
+        add_to_routes(store, adding, routes, err) || audit_followed(store, adding, err))
         goto out;
     result = 0;
 out:

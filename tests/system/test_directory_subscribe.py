@@ -72,9 +72,14 @@ def test_one_who_leaves_keeps_his_copies_and_one_renumbered_is_followed():
         fill(world.mail[0], 7022, 1, seed=7022)
         await_states(world, {"1002": "on hold", "1022": "on hold", "7022": "equal"}, 60)
         assert bodies(target, 1002) == copies and len(bodies(target, 7022)) == 1
+        # On the real system the mailbox would go with its subscriber: he stays while it is on hold.
+        world.await_listings(6)
+        assert entry(world.target, 1002) and world.removals() == []
+        assert "mailbox remove" in dict((row[0], row[2]) for row in world.states())["1002"]
         world.product.ctl("mailbox", "remove", "1002", "--with-copies", "--yes").ok()
         wait_for(lambda: "1002" not in mailboxes(world), 40, lambda: f"that it is removed {world.product.log_tail(20)}")
         assert bodies(target, 1002) == []
+        world.await_equal(60)
 
 
 def test_by_ranges_of_numbers_and_what_a_person_subscribed_is_his():
