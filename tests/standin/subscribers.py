@@ -31,7 +31,7 @@ def cos(suffix, number):
 
 def subscriber(suffix, number, seed=0, identity=None, audio_bytes=2000, cos_number=1):
     draw = random.Random(f"{number}/{seed}/who")
-    identity = identity or f"U{draw.randrange(10**8):08d}"
+    identity = identity or f"U{number}{draw.randrange(10**6):06d}"  # no two of many thousands have the same
     family, given = draw.choice(FAMILY), draw.choice(GIVEN)
     attributes = {
         "objectClass": [b"standinSubscriber"], "standinId": [identity.encode()], "standinMailbox": [str(number).encode()],

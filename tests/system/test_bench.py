@@ -3,6 +3,7 @@ import json
 import subprocess
 
 from helpers import ROOT
+from standin import subscribers
 
 
 def bench(*arguments):
@@ -39,6 +40,11 @@ def test_directory():
         assert all(spread["min"] > 0 for spread in result["seconds"].values()), result
         assert result["first sync / ldapadd"]["median"] > 0 and result["comparison / ldapsearch of both"]["median"] > 0
         assert 1 << 20 < result["peak_bytes"] < 200 << 20
+
+
+def test_its_twenty_thousand_are_as_many():
+    made = subscribers.make("o=backup", range(100_000, 120_000), classes=range(1, 21), audio_bytes=1)
+    assert len({dn for dn, _ in made}) == 20_020
 
 
 def test_tables():
