@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "ldapsync/dn.h"
 
 #include <ldap.h>
 #include <openssl/evp.h>
@@ -209,9 +210,8 @@ static bool is_elsewhere(const struct change_request *request)
     if (!mapping_compares_dn(request->mapping, request->wanted->dn) ||
         !mapping_compares_dn(request->mapping, request->target->dn))
         return false;
-    return entry_dn_normalise(request->wanted->dn, wanted, sizeof(wanted)) == 0 &&
-           entry_dn_normalise(request->target->dn, target, sizeof(target)) == 0 &&
-           strcmp(wanted, target) != 0;
+    return dn_normalise(request->wanted->dn, wanted, sizeof(wanted)) == 0 &&
+           dn_normalise(request->target->dn, target, sizeof(target)) == 0 && strcmp(wanted, target) != 0;
 }
 
 /* The RDN's values of an entry that keeps its own RDN are not ours to change. */

@@ -1,5 +1,5 @@
 /*
- * Entries of a directory; see entry.h. DNs are read by libldap alone: their grammar has more corners than it looks.
+ * Entries of a directory; see entry.h.
  */
 #include "ldapsync/entry.h"
 
@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <ldap.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -54,7 +53,10 @@ static size_t split_options(const char *name, struct option options[OPTIONS_MAX]
 int entry_name_compare(const char *a, const char *b)
 {
     struct option of_a[OPTIONS_MAX], of_b[OPTIONS_MAX];
-    int order = compare_part(a, type_length(a), b, type_length(b));
+    int order = tolower((unsigned char)*a) - tolower((unsigned char)*b); /* most differ here */
+    if (order != 0 || strcmp(a, b) == 0)
+        return order;
+    order = compare_part(a, type_length(a), b, type_length(b));
     if (order != 0)
         return order;
     size_t a_count = split_options(a, of_a), b_count = split_options(b, of_b);
@@ -66,7 +68,8 @@ int entry_name_compare(const char *a, const char *b)
 
 bool entry_name_is_of(const char *name, const char *type)
 {
-    return compare_part(name, type_length(name), type, type_length(type)) == 0;
+    return tolower((unsigned char)*name) == tolower((unsigned char)*type) &&
+           compare_part(name, type_length(name), type, type_length(type)) == 0;
 }
 
 /* ---- values ---- */
@@ -88,14 +91,14 @@ const struct attribute *entry_find(const struct entry *entry, const char *name)
     return NULL;
 }
 
-static struct attribute *make(struct entry *entry, const char *name)
+static struct attribute *make(struct entry *entry, char *own_name)
 {
     if (entry->count == entry->size) {
         entry->size = entry->size ? entry->size * 2 : 16;
         entry->attributes = mem_grow(entry->attributes, entry->size, sizeof(*entry->attributes));
     }
     struct attribute *attribute = &entry->attributes[entry->count++];
-    *attribute = (struct attribute){.name = str_copy(name)};
+    *attribute = (struct attribute){.name = own_name};
     return attribute;
 }
 
@@ -107,21 +110,21 @@ static void add_value(struct attribute *attribute, const void *bytes, size_t len
     }
     struct berval *value = &attribute->values[attribute->count++];
     value->bv_len = len;
-    value->bv_val = mem_new(len + 1);
-    if (len > 0)
-        memcpy(value->bv_val, bytes, len);
+    value->bv_val = str_copy_n(bytes, len);
 }
 
 void entry_add(struct entry *entry, const char *name, const void *bytes, size_t len)
 {
-    struct attribute *attribute = (struct attribute *)(uintptr_t)entry_find(entry, name);
-    add_value(attribute ? attribute : make(entry, name), bytes, len);
+    struct attribute *last = entry->count > 0 ? &entry->attributes[entry->count - 1] : NULL;
+    if (!last || strcmp(last->name, name) != 0)
+        last = (struct attribute *)(uintptr_t)entry_find(entry, name);
+    add_value(last ? last : make(entry, str_copy(name)), bytes, len);
 }
 
 static void fini_attribute(struct attribute *attribute)
 {
     for (size_t i = 0; i < attribute->count; i++) {
-        OPENSSL_cleanse(attribute->values[i].bv_val, attribute->values[i].bv_len);
+        explicit_bzero(attribute->values[i].bv_val, attribute->values[i].bv_len);
         free(attribute->values[i].bv_val);
     }
     free(attribute->values);
@@ -153,7 +156,7 @@ void entry_copy(const struct entry *entry, struct entry *copy_out)
 {
     *copy_out = (struct entry){.dn = str_copy(entry->dn)};
     for (size_t i = 0; i < entry->count; i++) {
-        struct attribute *attribute = make(copy_out, entry->attributes[i].name);
+        struct attribute *attribute = make(copy_out, str_copy(entry->attributes[i].name));
         for (size_t j = 0; j < entry->attributes[i].count; j++)
             add_value(attribute, entry->attributes[i].values[j].bv_val,
                       entry->attributes[i].values[j].bv_len);
@@ -167,11 +170,12 @@ struct reading {
     size_t bytes, values;
 };
 
-static int take_attribute(struct reading *reading, const char *name, struct berval *values, struct err *err)
+static int take_attribute(struct reading *reading, const struct berval *name, struct berval *values,
+                          struct err *err)
 {
-    if (reading->entry->count >= ENTRY_ATTRIBUTES_MAX || strlen(name) > 128)
+    if (reading->entry->count >= ENTRY_ATTRIBUTES_MAX || name->bv_len > 128)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "too many attributes, or too long a name of one");
-    struct attribute *attribute = make(reading->entry, name);
+    struct attribute *attribute = make(reading->entry, str_copy_n(name->bv_val, name->bv_len));
     for (size_t i = 0; values && values[i].bv_val; i++) {
         reading->bytes += values[i].bv_len;
         if (reading->bytes > ENTRY_BYTES_MAX || ++reading->values > ENTRY_VALUES_MAX)
@@ -197,9 +201,7 @@ int entry_read(struct ldap *handle, struct ldapmsg *message, struct entry *entry
     while (result == 0 &&
            (code = ldap_get_attribute_ber(handle, message, ber, &name, &values)) == LDAP_SUCCESS &&
            name.bv_val) {
-        char *text = str_copy_n(name.bv_val, name.bv_len);
-        result = take_attribute(&reading, text, values, err);
-        free(text);
+        result = take_attribute(&reading, &name, values, err);
         ber_memfree(values);
         values = NULL;
     }
@@ -223,102 +225,4 @@ const char *entry_text(const struct entry *entry, const char *type, char *text, 
     if (value && !memchr(value->bv_val, 0, value->bv_len) && str_is_utf8(value->bv_val, value->bv_len))
         str_into(text, size, value->bv_val);
     return text;
-}
-
-/* ---- DNs ---- */
-
-static void lower_types(LDAPDN parts)
-{
-    for (size_t i = 0; parts[i]; i++)
-        for (size_t j = 0; parts[i][j]; j++)
-            for (size_t k = 0; k < parts[i][j]->la_attr.bv_len; k++)
-                parts[i][j]->la_attr.bv_val[k] = (char)tolower((unsigned char)parts[i][j]->la_attr.bv_val[k]);
-}
-
-static int print_normal(const char *dn, char *text, size_t size)
-{
-    LDAPDN parts = NULL;
-    char *normal = NULL;
-    int result = -1;
-    text[0] = '\0';
-    if (ldap_str2dn(dn, &parts, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS || !parts)
-        return -1;
-    lower_types(parts);
-    if (ldap_dn2str(parts, &normal, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS && normal &&
-        strlen(normal) < size) {
-        str_into(text, size, normal);
-        result = 0;
-    }
-    ldap_memfree(normal);
-    ldap_dnfree(parts);
-    return result;
-}
-
-/* libldap prints some binary values in a form that it reads as others: such a DN could not be found again. */
-int entry_dn_normalise(const char *dn, char *text, size_t size)
-{
-    if (print_normal(dn, text, size) != 0)
-        return -1;
-    char *again = mem_new(size);
-    bool is_stable = print_normal(text, again, size) == 0 && strcmp(text, again) == 0;
-    free(again);
-    if (!is_stable)
-        text[0] = '\0';
-    return is_stable ? 0 : -1;
-}
-
-static bool same_part(LDAPAVA *a, LDAPAVA *b)
-{
-    return a && b && a->la_attr.bv_len == b->la_attr.bv_len && a->la_value.bv_len == b->la_value.bv_len &&
-           strncasecmp(a->la_attr.bv_val, b->la_attr.bv_val, a->la_attr.bv_len) == 0 &&
-           strncasecmp(a->la_value.bv_val, b->la_value.bv_val, a->la_value.bv_len) == 0;
-}
-
-static bool same_rdn(LDAPRDN a, LDAPRDN b)
-{
-    size_t i = 0;
-    while (a[i] && b[i] && same_part(a[i], b[i]))
-        i++;
-    return !a[i] && !b[i];
-}
-
-static size_t dn_length(LDAPDN dn)
-{
-    size_t count = 0;
-    while (dn && dn[count])
-        count++;
-    return count;
-}
-
-bool entry_dn_move(const char *dn, const char *from_base, const char *to_base, char *moved, size_t size)
-{
-    LDAPDN parts = NULL, base = NULL;
-    char *head = NULL;
-    bool is_below = false;
-    if (ldap_str2dn(dn, &parts, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
-        ldap_str2dn(from_base, &base, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS && base) {
-        size_t count = dn_length(parts), base_count = dn_length(base);
-        is_below = count >= base_count;
-        for (size_t i = 0; is_below && i < base_count; i++)
-            is_below = same_rdn(parts[count - 1 - i], base[base_count - 1 - i]);
-        if (is_below && moved) {
-            LDAPRDN cut = parts[count - base_count];
-            parts[count - base_count] = NULL;
-            is_below = ldap_dn2str(parts, &head, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
-                       (head && *head ? strlen(head) + 1 : 0) + strlen(to_base) < size;
-            parts[count - base_count] = cut;
-            if (is_below) {
-                str_into(moved, size, head && *head ? head : to_base);
-                if (head && *head) {
-                    size_t len = strlen(moved);
-                    moved[len] = ',';
-                    str_into(moved + len + 1, size - len - 1, to_base);
-                }
-            }
-        }
-    }
-    ldap_memfree(head);
-    ldap_dnfree(parts);
-    ldap_dnfree(base);
-    return is_below;
 }

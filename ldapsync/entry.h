@@ -49,11 +49,4 @@ void entry_drop(struct entry *entry, const char *name);
 const char *entry_text(const struct entry *entry, const char *type, char *text, size_t size);
 size_t entry_value_count(const struct entry *entry, const char *type);
 
-/* The DN for comparing with others of the same server: types in lower case, blanks and escapes made one way, values as they
- * are (some compare by case). -1: not a DN, or too long. */
-int entry_dn_normalise(const char *dn, char *text, size_t size);
-/* Is it below (or at) the base, both in any form and case? If so, the DN below the other base instead goes to `moved` (NULL: only
- * asks). false also if it is too long. */
-bool entry_dn_move(const char *dn, const char *from_base, const char *to_base, char *moved, size_t size);
-
 #endif

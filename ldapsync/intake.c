@@ -5,6 +5,7 @@
 #include "ldapsync/intake.h"
 
 #include "base/str.h"
+#include "ldapsync/dn.h"
 #include "store/store_listed.h"
 
 #include <stdio.h>
@@ -36,7 +37,7 @@ int intake_name(const struct round *round, const struct store_listing *listing, 
     const struct config_ldap *ldap = round_ldap(round, listing->side);
     bool is_subscriber = listing->kind == STORE_SUBSCRIBER;
     *listed_out = (struct store_listed){0};
-    if (entry_dn_normalise(entry->dn, listed_out->dn, sizeof(listed_out->dn)) != 0)
+    if (dn_normalise(entry->dn, listed_out->dn, sizeof(listed_out->dn)) != 0)
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER, "its DN is too long, or none");
     entry_text(entry, ldap->display_attribute, listed_out->name, sizeof(listed_out->name));
     if (take_text(entry, round_number_attribute(round, listing->side, listing->kind), listed_out->number,
@@ -68,7 +69,7 @@ static int trouble(struct intake *intake, const char *dn, const char *number, co
                    struct err *err)
 {
     char normal[STORE_DN_BYTES];
-    if (entry_dn_normalise(dn, normal, sizeof(normal)) != 0)
+    if (dn_normalise(dn, normal, sizeof(normal)) != 0)
         str_into(normal, sizeof(normal), dn);
     struct store_trouble_entry entry = {.dn = normal, .number = number, .words = words};
     return store_listed_trouble(intake->round->tools->store, &intake->round->claim->lease, &intake->listing,
@@ -102,7 +103,6 @@ static int digest_production(struct intake *intake, const struct entry *entry, s
                              struct err *err)
 {
     const struct mapping *mapping = intake->round->mapping;
-    struct entry wanted = {0};
     char lacks[sizeof(intake->lacked_by_all)] = "";
     if (intake->listing.kind == STORE_SUBSCRIBER) {
         mapping_lacks(mapping, entry, lacks, sizeof(lacks));
@@ -111,21 +111,16 @@ static int digest_production(struct intake *intake, const struct entry *entry, s
     if (lacks[0])
         return err_set(err, ERR_MESSAGE, ERR_RETRY_LATER,
                        "shows no %s: it has none, or we may not read it; nothing of it is written", lacks);
-    if (mapping_wanted(mapping, entry, &wanted, err) != 0)
+    if (mapping_digest_wanted(mapping, entry, listed->digest, err) != 0)
         return -1;
-    mapping_digest(mapping, &wanted, listed->digest);
     listed->has_digest = true;
-    entry_fini(&wanted);
     return 0;
 }
 
 static void digest_target(const struct intake *intake, const struct entry *entry, struct store_listed *listed)
 {
-    struct entry counts = {0};
-    mapping_counts(intake->round->mapping, entry, &counts);
-    mapping_digest(intake->round->mapping, &counts, listed->digest);
+    mapping_digest(intake->round->mapping, entry, listed->digest);
     listed->has_digest = true;
-    entry_fini(&counts);
 }
 
 int intake_entry(void *context, const struct entry *entry, struct err *err)

@@ -28,6 +28,8 @@ void mapping_free(struct mapping *mapping);
 /* Production's entry as the target should hold it; fails (ERR_MESSAGE) if its DN is not below the base DNs. */
 int mapping_wanted(const struct mapping *mapping, const struct entry *production, struct entry *wanted_out,
                    struct err *err);
+/* The DN of the wanted entry; NULL: as above. The caller frees. */
+char *mapping_wanted_dn(const struct mapping *mapping, const char *production_dn, struct err *err);
 /* Of the target's entry what counts: without operational, excluded and unwritable ones. kept ones stay in (see below). */
 void mapping_counts(const struct mapping *mapping, const struct entry *target, struct entry *counts_out);
 
@@ -41,7 +43,11 @@ const char *mapping_target_name(const struct mapping *mapping,
 const struct schema_view *mapping_target_schema(const struct mapping *mapping);
 
 /* Keyed digest (HMAC-SHA256) of a wanted entry, or of what counts of the target's: equal if and only if change_make() of both
- * is nothing. Independent of the order of attributes, options and values; kept attributes are left out. */
+ * is nothing. Independent of the order of attributes, options and values; kept attributes are left out. Neither has to be made
+ * first: mapping_digest() takes the target's entry as read, mapping_digest_wanted() production's, and fails as
+ * mapping_wanted() does. */
+int mapping_digest_wanted(const struct mapping *mapping, const struct entry *production, uint8_t digest[32],
+                          struct err *err);
 void mapping_digest(const struct mapping *mapping, const struct entry *entry, uint8_t digest[32]);
 /* Of one attribute's set of values; NULL: there is none. */
 void mapping_digest_attribute(const struct mapping *mapping, const struct attribute *attribute,

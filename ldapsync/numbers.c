@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/change.h"
+#include "ldapsync/dn.h"
 #include "ldapsync/listing.h"
 #include "ldapsync/retire.h"
 #include "ldapsync/results.h"
@@ -88,7 +89,7 @@ static int write_number(struct round *round, const struct entry *there, const ch
     change_number_in_dn(&wanted, number_attribute(round), number);
     change_make(&(struct change_request){.mapping = round->mapping, .wanted = &wanted, .target = &counts},
                 &change);
-    entry_dn_normalise(wanted.dn, dn, STORE_DN_BYTES);
+    dn_normalise(wanted.dn, dn, STORE_DN_BYTES);
     int result = write_change(round, &change, err);
     change_fini(&change);
     entry_fini(&counts);

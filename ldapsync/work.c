@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/connection_error.h"
+#include "ldapsync/dn.h"
 #include "ldapsync/listing.h"
 #include "ldapsync/numbers.h"
 #include "ldapsync/work_result.h"
@@ -164,7 +165,7 @@ static int read_again(struct work *work, const char *why, struct err *err)
 /* An ADD whose answer nobody hears may be carried out all the same: it is noted before. */
 static int wait_for_note(struct work *work, struct err *err)
 {
-    if (entry_dn_normalise(work->change.dn, work->new_dn, sizeof(work->new_dn)) != 0)
+    if (dn_normalise(work->change.dn, work->new_dn, sizeof(work->new_dn)) != 0)
         return work_result(work, STORE_ENTRY_MISSING,
                            "its DN on the target would be too long, or be read as another", true, err);
     move_to(work, WORK_TO_ADD);
@@ -381,7 +382,7 @@ static int refused(struct work *work, int code, const char *words, struct err *e
 /* There already, though we did not know it: a write of ours whose answer was lost, or somebody else's. */
 static int exists(struct work *work, const char *words, struct err *err)
 {
-    entry_dn_normalise(work->change.dn, work->entry.target_dn, sizeof(work->entry.target_dn));
+    dn_normalise(work->change.dn, work->entry.target_dn, sizeof(work->entry.target_dn));
     return read_again(work, *words ? words : "an entry of that DN is there already", err);
 }
 
@@ -394,12 +395,12 @@ static int after_write(struct work *work, struct err *err)
     work->suspect.searching = false;
     if (change->new_rdn && !work->renamed) {
         work->renamed = true;
-        entry_dn_normalise(change->dn_after, work->entry.target_dn, sizeof(work->entry.target_dn));
+        dn_normalise(change->dn_after, work->entry.target_dn, sizeof(work->entry.target_dn));
         if (change->mod_count > 0)
             return send_change(work, err);
     }
     if (change->add)
-        entry_dn_normalise(change->dn, work->entry.target_dn, sizeof(work->entry.target_dn));
+        dn_normalise(change->dn, work->entry.target_dn, sizeof(work->entry.target_dn));
     move_to(work, WORK_READ_BACK);
     return read_target(work, work->entry.target_dn, err);
 }

@@ -19,9 +19,10 @@ char *str_copy(const char *text)
 
 char *str_copy_n(const char *bytes, size_t len)
 {
-    char *copy = mem_new(len + 1);
+    char *copy = mem_grow(NULL, len + 1, 1);
     if (len > 0)
         memcpy(copy, bytes, len);
+    copy[len] = '\0';
     return copy;
 }
 

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "ldapsync/change.h"
 #include "ldapsync/change_marks.h"
+#include "ldapsync/dn.h"
 #include "ldapsync/ranges.h"
 #include "ldapsync/sync_value.h"
 #include "store/store_entry_brake.h"
@@ -67,11 +68,76 @@ static void test_names_and_dns(void **state)
     assert_int_equal(entry_name_compare("CN;lang-de;x-1", "cn;X-1;lang-DE"), 0);
     assert_int_not_equal(entry_name_compare("cn", "cn;lang-de"), 0);
     assert_true(entry_name_is_of("cn;lang-de", "CN") && !entry_name_is_of("cnx", "cn"));
-    assert_int_equal(entry_dn_normalise("UID = Anna ,  OU=People,DC=a", text, sizeof(text)), 0);
+    assert_int_equal(dn_normalise("UID = Anna ,  OU=People,DC=a", text, sizeof(text)), 0);
     assert_string_equal(text, "uid=Anna,ou=People,dc=a");
-    assert_int_equal(entry_dn_normalise("no DN", text, sizeof(text)), -1);
-    assert_true(entry_dn_move("uid=x,OU=people,dc=A", "ou=People,dc=a", "o=b", NULL, 0));
-    assert_false(entry_dn_move("uid=x,ou=Other People,dc=a", "ou=People,dc=a", "o=b", NULL, 0));
+    assert_int_equal(dn_normalise("no DN", text, sizeof(text)), -1);
+    assert_true(dn_move("uid=x,OU=people,dc=A", "ou=People,dc=a", "o=b", NULL, 0));
+    assert_false(dn_move("uid=x,ou=Other People,dc=a", "ou=People,dc=a", "o=b", NULL, 0));
+}
+
+/* Those that are handled as text come out as libldap would have it. */
+static void test_plain_dns(void **state)
+{
+    static const struct {
+        const char *dn;
+        bool plain;
+    } table[] = {{"uid=1,ou=People,dc=a", true},
+                 {"CN=Anna B. Meyer,OU=x-1,o=b/c@d_e", true},
+                 {"cn= a,o=b", false},
+                 {"cn=a ,o=b", false},
+                 {"cn=a,o=b ", false},
+                 {"cn=a, o=b", false},
+                 {"cn=a  b,o=b", false},
+                 {"cn=a+uid=1,o=b", false},
+                 {"cn=a\\,b,o=b", false},
+                 {"cn=\"a\",o=b", false},
+                 {"cn=#0401,o=b", false},
+                 {"1.2.3=a,o=b", false},
+                 {"cn=\xc3\xa4,o=b", false},
+                 {"cn=,o=b", false},
+                 {"cn=a,,o=b", false},
+                 {"cn=a;o=b", false},
+                 {"cn=a,o=b,", false},
+                 {"", false},
+                 {"cn", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        LDAPDN parts = NULL;
+        char *printed = NULL, normal[100];
+        assert_int_equal(dn_is_plain(table[i].dn), table[i].plain);
+        if (!table[i].plain)
+            continue;
+        assert_int_equal(ldap_str2dn(table[i].dn, &parts, LDAP_DN_FORMAT_LDAPV3), LDAP_SUCCESS);
+        assert_int_equal(ldap_dn2str(parts, &printed, LDAP_DN_FORMAT_LDAPV3), LDAP_SUCCESS);
+        assert_string_equal(printed, table[i].dn);
+        assert_int_equal(dn_normalise(table[i].dn, normal, sizeof(normal)), 0);
+        assert_int_equal(strcasecmp(normal, printed), 0);
+        assert_int_equal(dn_normalise(table[i].dn, normal, strlen(table[i].dn)), -1);
+        ldap_memfree(printed);
+        ldap_dnfree(parts);
+    }
+}
+
+static void test_moved_dns(void **state)
+{
+    static const struct {
+        const char *dn, *from, *to, *moved;
+    } table[] = {{"uid=1,ou=People,dc=a", "OU=people,dc=a", "o=b", "uid=1,o=b"},
+                 {"uid=1,ou=People,dc=a", "ou=People, dc=a", "o=b", "uid=1,o=b"},
+                 {"ou=People,dc=a", "ou=People,dc=a", "o=b", "o=b"},
+                 {"ou=People , dc=a", "ou=People,dc=a", "o=b", "o=b"},
+                 {"uid=1,xou=People,dc=a", "ou=People,dc=a", "o=b", NULL},
+                 {"uid=1+cn=x,ou=People,dc=a", "ou=People,dc=a", "o=b", "uid=1+cn=x,o=b"},
+                 {"dc=a", "ou=People,dc=a", "o=b", NULL},
+                 {"uid=1,dc=a", "dc=a", "o=this is far too long for the room that there is", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char moved[40];
+        assert_int_equal(dn_move(table[i].dn, table[i].from, table[i].to, moved, sizeof(moved)),
+                         table[i].moved != NULL);
+        if (table[i].moved)
+            assert_string_equal(moved, table[i].moved);
+    }
 }
 
 static void test_mapping(void **state)
@@ -92,6 +158,10 @@ static void test_mapping(void **state)
     assert_string_equal(entry_find(&wanted, "manager")->values[0].bv_val, "uid=9,ou=P,o=b");
     assert_int_equal(mapping_lacks(mapping, &production, lacks, sizeof(lacks)), 2);
     assert_string_equal(lacks, "cos standinPassword");
+    uint8_t straight[32], copied[32];
+    assert_int_equal(mapping_digest_wanted(mapping, &production, straight, &err), 0);
+    mapping_digest(mapping, &wanted, copied);
+    assert_memory_equal(straight, copied, sizeof(copied));
     entry_fini(&production);
     entry_fini(&wanted);
     mapping_free(mapping);
@@ -107,6 +177,9 @@ static const struct {
     {"uid=1,o=b|a=1|a=2", "uid=1,o=b|a=2|a=3", "delete a=3;add a=1;"},
     {"uid=1,o=b|a;x-1=1", "uid=1,o=b|a=1", "add a;x-1=1;delete a=1;"},
     {"uid=1,o=b|objectClass=Person", "uid=1,o=b|objectClass=person", ""},
+    {"uid=1,o=b|a=1|b=1", "uid=1,o=b|b=1|A=1", ""},
+    {"uid=1,o=b|a;y;x=1|a;z=2", "uid=1,o=b|a;Z=2|a;x;y=1", ""},
+    {"uid=1,o=b|a=12", "uid=1,o=b|a=1", "delete a=1;add a=12;"},
     {"uid=1,o=b|blob=1", "uid=1,o=b|blob=2", "replace blob=1;"},
     {"uid=1,o=b", "uid=1,o=b|blob=2", "replace blob;"},
     {"uid=1,o=b|roomNumber=1", "uid=1,o=b|roomNumber=2", ""},
@@ -271,6 +344,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_and_dns),
+        cmocka_unit_test(test_plain_dns),
+        cmocka_unit_test(test_moved_dns),
         cmocka_unit_test(test_mapping),
         cmocka_unit_test(test_changes_and_digests),
         cmocka_unit_test(test_no_secret_is_shown),
