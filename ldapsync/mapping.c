@@ -1,10 +1,11 @@
 /*
  * From production's entry to what the target should hold; see mapping.h.
  */
-#include "ldapsync/mapping_part.h"
+#include "ldapsync/mapping.h"
 
 #include "base/str.h"
 #include "ldapsync/dn.h"
+#include "ldapsync/mapping_part.h"
 
 #include <ldap.h>
 #include <openssl/evp.h>

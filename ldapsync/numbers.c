@@ -132,6 +132,9 @@ int numbers_make_free(struct round *round, const struct store_entry *entry, enum
     uint32_t route_id = round->claim->lease.route_id;
     bool has_former = false;
     *verdict_out = NUMBERS_FREE;
+    if (entry
+            ->number_is_free) /* nobody else's gets this one meanwhile: it is one entry's of production, and parked ones are neither's */
+        return 0;
     if (store_entry_has_former_owner(round->tools->store, route_id, entry->number, entry->identity,
                                      &has_former, err) != 0)
         return -1;

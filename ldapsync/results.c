@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { AT_ONCE = 32 };
+enum { AT_ONCE = STORE_ENTRY_RESULTS_MAX };
 
 struct results {
     struct round *round;
@@ -25,7 +25,7 @@ struct results *results_new(struct round *round)
 static void drop(struct results *results)
 {
     for (size_t i = 0; i < results->count; i++)
-        free(results->works[i]);
+        work_free(results->works[i]);
     results->count = 0;
 }
 
@@ -52,11 +52,11 @@ int results_flush(struct results *results, struct err *err)
 
 int results_add(struct results *results, struct work *work, struct err *err)
 {
-    work_fini(work);
     if (!work->has_result) {
-        free(work);
+        work_free(work);
         return 0;
     }
+    work_forget(work);
     results->works[results->count++] = work;
     return results->count < AT_ONCE ? 0 : results_flush(results, err);
 }

@@ -39,6 +39,7 @@ static void forget_target(struct work *work)
     if (work->has_counts)
         entry_fini(&work->counts);
     work->has_counts = false;
+    work->of_target.known = false;
 }
 
 static int read_side(struct work *work, struct connection *connection, struct work_read *read, const char *dn,
@@ -61,9 +62,17 @@ static int read_target(struct work *work, const char *dn, struct err *err)
     return read_side(work, work->round->target, &work->target, dn, err);
 }
 
+static void make_known(struct work *work)
+{
+    if (!work->known)
+        work->known = mem_new(WORK_KNOWN_MAX * sizeof(*work->known));
+}
+
 int work_start(struct work *work, struct round *round, const struct store_entry *entry, struct err *err)
 {
     *work = (struct work){.round = round, .entry = *entry, .state = WORK_READ};
+    if (entry->has_attributes)
+        make_known(work);
     int known = entry->has_attributes ? store_entry_attributes(round->tools->store, entry->entry_id,
                                                                work->known, WORK_KNOWN_MAX, err)
                                       : 0;
@@ -336,6 +345,7 @@ static void note_refused(struct work *work, const char *name, const char *words)
 {
     if (work->known_count == WORK_KNOWN_MAX)
         return;
+    make_known(work);
     struct store_entry_attribute *known = &work->known[work->known_count++];
     *known = (struct store_entry_attribute){.refused = true};
     str_into(known->name, sizeof(known->name), name);
@@ -444,6 +454,7 @@ static int take_write(struct work *work, LDAPMessage *message, struct err *err)
 static void note_altered(struct work *work)
 {
     make_change(work);
+    make_known(work);
     for (size_t i = 0; i < work->change.mod_count && work->known_count < WORK_KNOWN_MAX; i++) {
         const char *name = work->change.mods[i]->mod_type;
         const struct attribute *there = entry_find(&work->counts, name);
@@ -464,6 +475,12 @@ static int after_read_back(struct work *work, struct err *err)
 {
     if (!work->target.found)
         return work_result(work, STORE_ENTRY_MISSING, "it was written, and is not there", true, err);
+    work_result_digest(work, &work->of_wanted, &work->wanted);
+    work_result_digest(work, &work->of_target, &work->target.entry);
+    if (memcmp(work->of_wanted.bytes, work->of_target.bytes, sizeof(work->of_target.bytes)) == 0) {
+        work->known_count = 0;
+        return work_result_settled(work, err);
+    }
     mapping_counts(work->round->mapping, &work->target.entry, &work->counts);
     work->has_counts = true;
     forget_known(work);
@@ -494,11 +511,20 @@ int work_answer(struct work *work, struct connection *connection, LDAPMessage *m
     return after_reading(work, err);
 }
 
-void work_fini(struct work *work)
+void work_forget(struct work *work)
 {
     entry_fini(&work->production.entry);
     entry_fini(&work->target.entry);
     entry_fini(&work->wanted);
     entry_fini(&work->counts);
     change_fini(&work->change);
+}
+
+void work_free(struct work *work)
+{
+    if (!work)
+        return;
+    work_forget(work);
+    free(work->known);
+    free(work);
 }

@@ -32,6 +32,12 @@ enum work_state {
 #undef WORK_STATE_ENUM
 };
 
+/* Of a side as it is now. */
+struct work_digest {
+    bool known;
+    uint8_t bytes[32];
+};
+
 /* One side's entry as it is being read. */
 struct work_read {
     int message_id; /* 0: not asked, or answered */
@@ -54,13 +60,15 @@ struct work {
     struct work_read production, target;
     struct entry wanted, counts; /* what the target should hold; what counts of what it holds */
     bool has_wanted, has_counts;
+    struct work_digest of_wanted, of_target;
     struct change change;
     int write_id;
     unsigned tries;     /* read anew so often */
     bool replace_whole; /* single values can't be deleted there */
     bool renamed;       /* the modrdn of this change is done */
     bool wrote;
-    struct store_entry_attribute known[WORK_KNOWN_MAX]; /* altered or refused by the target, still so */
+    struct store_entry_attribute
+        *known; /* altered or refused by the target, still so; of WORK_KNOWN_MAX, NULL: none yet */
     size_t known_count;
     struct
         work_suspect { /* which attribute the target refuses, if it doesn't say: one after the other is left out */
@@ -84,6 +92,7 @@ int work_start(struct work *work, struct round *round, const struct store_entry 
 bool work_is_for(const struct work *work, const struct connection *connection, int message_id);
 int work_answer(struct work *work, struct connection *connection, LDAPMessage *message, struct err *err);
 /* Frees what was read and what was to be written; the result stays. */
-void work_fini(struct work *work);
+void work_forget(struct work *work);
+void work_free(struct work *work); /* NULL: nothing */
 
 #endif

@@ -43,6 +43,13 @@ static void name_target(struct work *work)
     work->result.target_name = work->there.name;
 }
 
+void work_result_digest(const struct work *work, struct work_digest *digest, const struct entry *entry)
+{
+    if (!digest->known)
+        mapping_digest(work->round->mapping, entry, digest->bytes);
+    digest->known = true;
+}
+
 int work_result(struct work *work, enum store_entry_state state, const char *reason, bool retry,
                 struct err *err)
 {
@@ -60,16 +67,18 @@ int work_result(struct work *work, enum store_entry_state state, const char *rea
                                           .reason = work->reason,
                                           .retry = retry,
                                           .wrote = work->wrote,
-                                          .has_source = work->has_wanted,
-                                          .has_target = work->has_counts,
                                           .known = work->known,
                                           .known_count = work->known_count};
     name_target(work);
     result->target_dn = work->target.found ? work->there.dn : work->entry.target_dn;
-    if (result->has_source)
-        mapping_digest(round->mapping, &work->wanted, result->source);
-    if (result->has_target)
-        mapping_digest(round->mapping, &work->counts, result->target);
+    if (work->has_wanted)
+        work_result_digest(work, &work->of_wanted, &work->wanted);
+    if (work->has_counts)
+        work_result_digest(work, &work->of_target, &work->counts);
+    result->has_source = work->of_wanted.known;
+    result->has_target = work->of_target.known;
+    memcpy(result->source, work->of_wanted.bytes, sizeof(result->source));
+    memcpy(result->target, work->of_target.bytes, sizeof(result->target));
     work->has_result = true;
     log_result(work, state, work->reason);
     round->written += work->wrote;

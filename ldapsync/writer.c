@@ -182,10 +182,7 @@ static int end(struct writer *writer, int result, struct err *err)
     struct round *round = writer->round;
     struct err later = {0};
     for (size_t slot = 0; slot < AT_ONCE; slot++)
-        if (writer->works[slot]) {
-            work_fini(writer->works[slot]);
-            free(writer->works[slot]);
-        }
+        work_free(writer->works[slot]);
     int recorded = results_flush(round->results, result == 0 ? err : &later);
     results_free(round->results);
     round->results = NULL;

@@ -46,6 +46,8 @@ void store_entry_row_read(struct store_query *query, struct store_entry *entry)
     store_query_copy(query, entry->target_dn, sizeof(entry->target_dn));
     find_state(store_query_text(query), &entry->state);
     entry->has_attributes = store_query_bool(query);
+    entry->number_is_free = store_query_bool(query);
+    entry->has_listed = store_query_bytes(query, entry->listed, sizeof(entry->listed));
 }
 
 int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err)
@@ -115,26 +117,41 @@ struct settling {
     "UTC_TIMESTAMP(6) + INTERVAL LEAST(IF(state = 'waiting', 60, 3600), 5 * POW(2, LEAST(fail_count, 12))) " \
     "SECOND"
 
-static int record(struct store *store, const struct store_entry_result *result, struct err *err)
+static int record_states(struct store *store, const struct settling *settling, struct err *err)
 {
-    bool equal = result->state == STORE_ENTRY_EQUAL, open = result->state == STORE_ENTRY_UNPROVEN;
-    return STORE_EXEC(
-               store, err,
-               "UPDATE entry SET state = ?, attributes = ?, reason = ?, target_dn = ?, differs_since = "
-               "IF(?, NULL, COALESCE(differs_since, UTC_TIMESTAMP(6))), proven_at = IF(?, "
-               "UTC_TIMESTAMP(6), proven_at), "
-               "todo = ?, settled_source = IF(?, ?, settled_source), settled_target = IF(?, ?, NULL), "
-               "fail_count = IF(?, "
-               "LEAST(fail_count + 1, 1000), 0), next_try_at = IF(?, " NEXT_TRY
-               ", NULL), password_proven_at = IF(?, NULL, password_proven_at) WHERE entry_id = ?",
-               bind_text(store_entry_state_name(result->state)), bind_cut(result->attributes, 800),
-               bind_cut(result->reason, 800), bind_text(result->target_dn), bind_bool(equal),
-               bind_bool(equal), bind_bool(open), bind_bool(result->has_source),
-               bind_bytes(result->source, 32), bind_bool(result->has_target), bind_bytes(result->target, 32),
-               bind_bool(result->retry), bind_bool(result->retry), bind_bool(result->wrote),
-               bind_u64(result->entry->entry_id)) < 0
-               ? -1
-               : 0;
+    enum { COLUMNS = 15 };
+    struct store_param params[STORE_ENTRY_RESULTS_MAX * COLUMNS], *at = params;
+    for (size_t i = 0; i < settling->count; i++) {
+        const struct store_entry_result *result = settling->results[i];
+        bool equal = result->state == STORE_ENTRY_EQUAL, open = result->state == STORE_ENTRY_UNPROVEN;
+        const struct store_param row[COLUMNS] = {bind_text(store_entry_state_name(result->state)),
+                                                 bind_cut(result->attributes, 800),
+                                                 bind_cut(result->reason, 800),
+                                                 bind_text(result->target_dn),
+                                                 bind_bool(equal),
+                                                 bind_bool(equal),
+                                                 bind_bool(open),
+                                                 bind_bool(result->has_source),
+                                                 bind_bytes(result->source, 32),
+                                                 bind_bool(result->has_target),
+                                                 bind_bytes(result->target, 32),
+                                                 bind_bool(result->retry),
+                                                 bind_bool(result->retry),
+                                                 bind_bool(result->wrote),
+                                                 bind_u64(result->entry->entry_id)};
+        memcpy(at, row, sizeof(row));
+        at += COLUMNS;
+    }
+    return store_query_exec_many(
+        store,
+        "UPDATE entry SET state = ?, attributes = ?, reason = ?, target_dn = ?, differs_since = "
+        "IF(?, NULL, COALESCE(differs_since, UTC_TIMESTAMP(6))), proven_at = IF(?, "
+        "UTC_TIMESTAMP(6), proven_at), "
+        "todo = ?, settled_source = IF(?, ?, settled_source), settled_target = IF(?, ?, NULL), "
+        "fail_count = IF(?, "
+        "LEAST(fail_count + 1, 1000), 0), next_try_at = IF(?, " NEXT_TRY
+        ", NULL), password_proven_at = IF(?, NULL, password_proven_at) WHERE entry_id = ?",
+        params, COLUMNS, settling->count, err);
 }
 
 static int record_attributes(struct store *store, const struct store_entry_result *result, struct err *err)
@@ -158,33 +175,54 @@ static int record_attributes(struct store *store, const struct store_entry_resul
 
 /* Both sides as they were read just now, for the next pairing. One table a statement, and no SELECT in them: else each makes
  * a temporary table, on the disk. */
-static int record_listed(struct store *store, const struct settling *settling,
-                         const struct store_entry_result *result, struct err *err)
+static int record_production(struct store *store, const struct settling *settling, struct err *err)
 {
-    uint32_t route_id = settling->lease->route_id;
-    const char *kind = store_directory_tx_kind(result->entry->kind);
-    if (result->has_source &&
-        STORE_EXEC(
-            store, err,
-            "UPDATE listed SET digest = ? WHERE route_id = ? AND side = 'production' AND kind = ? AND dn = ?",
-            bind_bytes(result->source, 32), bind_u64(route_id), bind_text(kind),
-            bind_text(result->entry->source_dn)) < 0)
-        return -1;
-    if (!result->has_target)
-        return 0;
-    return STORE_EXEC(
-               store, err,
-               "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "
-               "VALUES "
-               "(?, 'target', ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE number = "
-               "VALUES(number), "
-               "identity = VALUES(identity), cos = VALUES(cos), name = VALUES(name), digest = VALUES(digest)",
-               bind_u64(route_id), bind_text(kind), bind_text(result->target_dn),
-               bind_cut(result->target_number, 64), bind_cut(result->target_identity, 200),
-               bind_cut(result->target_cos, 32), bind_cut(result->target_name, 256),
-               bind_bytes(result->target, 32), bind_u64(settling->listing)) < 0
-               ? -1
-               : 0;
+    enum { COLUMNS = 4 };
+    struct store_param params[STORE_ENTRY_RESULTS_MAX * COLUMNS], *at = params;
+    size_t rows = 0;
+    for (size_t i = 0; i < settling->count; i++) {
+        const struct store_entry_result *result = settling->results[i];
+        bool is_known = result->entry->has_listed && memcmp(result->entry->listed, result->source, 32) == 0;
+        if (result->state == STORE_ENTRY_UNPROVEN || !result->has_source || is_known)
+            continue;
+        *at++ = bind_bytes(result->source, 32);
+        *at++ = bind_u64(settling->lease->route_id);
+        *at++ = bind_text(store_directory_tx_kind(result->entry->kind));
+        *at++ = bind_text(result->entry->source_dn);
+        rows++;
+    }
+    return store_query_exec_many(
+        store,
+        "UPDATE listed SET digest = ? WHERE route_id = ? AND side = 'production' AND kind = ? AND dn = ?",
+        params, COLUMNS, rows, err);
+}
+
+static int record_target(struct store *store, const struct settling *settling, struct err *err)
+{
+    enum { COLUMNS = 9 };
+    struct store_param params[STORE_ENTRY_RESULTS_MAX * COLUMNS], *at = params;
+    size_t rows = 0;
+    for (size_t i = 0; i < settling->count; i++) {
+        const struct store_entry_result *result = settling->results[i];
+        if (result->state == STORE_ENTRY_UNPROVEN || !result->has_target)
+            continue;
+        *at++ = bind_u64(settling->lease->route_id);
+        *at++ = bind_text(store_directory_tx_kind(result->entry->kind));
+        *at++ = bind_text(result->target_dn);
+        *at++ = bind_cut(result->target_number, 64);
+        *at++ = bind_cut(result->target_identity, 200);
+        *at++ = bind_cut(result->target_cos, 32);
+        *at++ = bind_cut(result->target_name, 256);
+        *at++ = bind_bytes(result->target, 32);
+        *at++ = bind_u64(settling->listing);
+        rows++;
+    }
+    return store_query_exec_many(
+        store,
+        "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "
+        "VALUES (?, 'target', ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE number = VALUES(number), "
+        "identity = VALUES(identity), cos = VALUES(cos), name = VALUES(name), digest = VALUES(digest)",
+        params, COLUMNS, rows, err);
 }
 
 static int read_listing(struct store *store, struct settling *settling, struct err *err)
@@ -199,16 +237,13 @@ static int read_listing(struct store *store, struct settling *settling, struct e
 static int settle_body(struct store *store, void *context, struct err *err)
 {
     struct settling *settling = context;
-    if (read_listing(store, settling, err) != 0)
+    if (read_listing(store, settling, err) != 0 || record_states(store, settling, err) != 0 ||
+        record_production(store, settling, err) != 0 || record_target(store, settling, err) != 0)
         return -1;
-    for (size_t i = 0; i < settling->count; i++) {
-        const struct store_entry_result *result = settling->results[i];
-        if (record(store, result, err) != 0)
+    for (size_t i = 0; i < settling->count; i++)
+        if (settling->results[i]->state != STORE_ENTRY_UNPROVEN &&
+            record_attributes(store, settling->results[i], err) != 0)
             return -1;
-        if (result->state != STORE_ENTRY_UNPROVEN &&
-            (record_attributes(store, result, err) != 0 || record_listed(store, settling, result, err) != 0))
-            return -1;
-    }
     return 0;
 }
 
@@ -216,6 +251,7 @@ int store_entry_settled(struct store *store, const struct store_directory_lease 
                         const struct store_entry_result *const *results, size_t count, struct err *err)
 {
     struct settling settling = {.lease = lease, .results = results, .count = count};
+    ASSERT(count <= STORE_ENTRY_RESULTS_MAX);
     return count == 0 ? 0 : store_directory_tx(store, lease, settle_body, &settling, err);
 }
 
@@ -227,17 +263,21 @@ struct adding {
 static int adding_body(struct store *store, void *context, struct err *err)
 {
     const struct adding *adding = context;
-    for (size_t i = 0; i < adding->count; i++)
-        if (STORE_EXEC(store, err, "UPDATE entry SET target_dn = ?, state = 'unproven' WHERE entry_id = ?",
-                       bind_text(adding->entries[i].target_dn), bind_u64(adding->entries[i].entry_id)) < 0)
-            return -1;
-    return 0;
+    struct store_param params[STORE_ENTRY_RESULTS_MAX * 2];
+    for (size_t i = 0; i < adding->count; i++) {
+        params[2 * i] = bind_text(adding->entries[i].target_dn);
+        params[2 * i + 1] = bind_u64(adding->entries[i].entry_id);
+    }
+    return store_query_exec_many(store,
+                                 "UPDATE entry SET target_dn = ?, state = 'unproven' WHERE entry_id = ?",
+                                 params, 2, adding->count, err);
 }
 
 int store_entry_adding(struct store *store, const struct store_directory_lease *lease,
                        const struct store_entry_adding *entries, size_t count, struct err *err)
 {
     struct adding adding = {entries, count};
+    ASSERT(count <= STORE_ENTRY_RESULTS_MAX);
     return store_directory_tx(store, lease, adding_body, &adding, err);
 }
 

@@ -30,6 +30,10 @@ struct store_entry {
     char source_dn[STORE_DN_BYTES], target_dn[STORE_DN_BYTES]; /* target_dn "": not there, as far as known */
     enum store_entry_state state;
     bool has_attributes; /* store_entry_attributes() has some */
+    bool
+        number_is_free; /* on the target, as far as is known: nobody else's entry has it, and no former owner's messages are there */
+    bool has_listed; /* production's digest in `listed` */
+    uint8_t listed[32];
 };
 
 /* ---- work ---- */
@@ -45,6 +49,7 @@ struct store_entry_adding {
     uint64_t entry_id;
     const char *target_dn;
 };
+enum { STORE_ENTRY_RESULTS_MAX = 64 }; /* at once, of these and of store_entry_settled() */
 int store_entry_adding(struct store *store, const struct store_directory_lease *lease,
                        const struct store_entry_adding *entries, size_t count, struct err *err);
 /* The target's entry was given another number, and with it perhaps another DN: target_dn and its row in `listed` follow. */

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_PARAMS = 400, MAX_COLUMNS = 96, FIRST_COLUMN_BYTES = 1024 };
+enum { MAX_PARAMS = 400, MAX_COLUMNS = 96, MANY_COLUMNS = 32, FIRST_COLUMN_BYTES = 1024 };
 static const size_t max_result_bytes = (size_t)1 << 30;
 
 struct column {
@@ -267,6 +267,75 @@ int64_t store_query_exec(struct store *store, const char *sql, const struct stor
         rows = exec_once(store, sql, params, err);
     } while (rows < 0 && !store->in_tx && store_tx_again(store, &patience));
     return rows;
+}
+
+/* ---- the same statement for many rows ---- */
+
+/* One parameter of all rows, as libmariadb wants it. */
+struct many_column {
+    const void **bytes;
+    unsigned long *lengths;
+    uint64_t *numbers;
+    char *indicators;
+};
+
+static void bind_many_column(MYSQL_BIND *bind, struct many_column *column, const struct store_param *params,
+                             size_t columns, size_t rows)
+{
+    column->bytes = mem_new(rows * sizeof(*column->bytes));
+    column->lengths = mem_new(rows * sizeof(*column->lengths));
+    column->numbers = mem_new(rows * sizeof(*column->numbers));
+    column->indicators = mem_new(rows);
+    *bind = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_BLOB, .buffer = column->bytes};
+    for (size_t i = 0; i < rows; i++, params += columns) {
+        ASSERT(params->kind != STORE_PARAM_DOUBLE && params->kind != STORE_PARAM_END);
+        column->indicators[i] = params->kind == STORE_PARAM_NULL ? STMT_INDICATOR_NULL : STMT_INDICATOR_NONE;
+        column->bytes[i] = params->kind == STORE_PARAM_BYTES ? params->value.bytes : NULL;
+        column->lengths[i] = (unsigned long)params->len;
+        column->numbers[i] = params->value.number;
+        if (params->kind != STORE_PARAM_UNSIGNED && params->kind != STORE_PARAM_SIGNED)
+            continue;
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = column->numbers;
+        bind->is_unsigned = params->kind == STORE_PARAM_UNSIGNED;
+    }
+    bind->length = column->lengths;
+    bind->u.indicator = column->indicators;
+}
+
+static int execute_many(struct store *store, struct statement *statement, MYSQL_BIND *binds, size_t rows,
+                        struct err *err)
+{
+    unsigned count = (unsigned)rows, single = 0;
+    mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &count);
+    if (mysql_stmt_bind_param(statement->handle, binds) || mysql_stmt_execute(statement->handle))
+        return statement_fail(store, statement, err);
+    mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &single);
+    return 0;
+}
+
+int store_query_exec_many(struct store *store, const char *sql, const struct store_param *params,
+                          size_t columns, size_t rows, struct err *err)
+{
+    MYSQL_BIND binds[MANY_COLUMNS];
+    struct many_column many[MANY_COLUMNS];
+    ASSERT(store->in_tx && columns <= MANY_COLUMNS);
+    if (rows == 0)
+        return 0;
+    struct statement *statement = statement_get(store, sql, err);
+    if (!statement)
+        return -1;
+    ASSERT(columns == mysql_stmt_param_count(statement->handle));
+    for (size_t i = 0; i < columns; i++)
+        bind_many_column(&binds[i], &many[i], params + i, columns, rows);
+    int result = execute_many(store, statement, binds, rows, err);
+    for (size_t i = 0; i < columns; i++) {
+        free(many[i].bytes);
+        free(many[i].lengths);
+        free(many[i].numbers);
+        free(many[i].indicators);
+    }
+    return result;
 }
 
 /* Where a list is longer than what is left, the last id stands there again: few lengths are few prepared statements. */

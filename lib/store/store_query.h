@@ -110,6 +110,10 @@ int store_query_exec_lists(struct store *store, const char *const sqls[4], uint6
 /* params ends with STORE_PARAM_END. Returns how many rows matched (not: were changed), or -1. */
 int64_t store_query_exec(struct store *store, const char *sql, const struct store_param *params,
                          struct err *err);
+/* An INSERT, UPDATE or DELETE for each of `rows`, in one round trip (MariaDB's bulk execution), inside a transaction only. params:
+ * row after row of `columns`, without an end; a column is a number in all rows or bytes in all, or NULL. */
+int store_query_exec_many(struct store *store, const char *sql, const struct store_param *params,
+                          size_t columns, size_t rows, struct err *err);
 /* The id that the last INSERT made. */
 uint64_t store_query_insert_id(const struct store *store);
 
