@@ -13,7 +13,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-enum { SAID_BYTES = 512, LOOK_EVERY_MS = 500, SEEN_EVERY_MS = 10000 };
+enum { SAID_BYTES = 512, LOOK_EVERY_MS = 200, SEEN_EVERY_MS = 10000 };
 
 struct ldapsync {
     struct daemon *daemon;

@@ -8,6 +8,7 @@
 #include "store/store_directory_tx.h"
 #include "store/store_query.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- batches ---- */
@@ -19,13 +20,7 @@ struct adding {
     size_t count;
 };
 
-enum { COLUMNS = 10 };
-#define ADD_SQL(rows)                                                                                        \
-    "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "           \
-    "VALUES " rows " ON DUPLICATE KEY UPDATE number = VALUES(number), identity = VALUES(identity), cos = "   \
-    "VALUES(cos), name = "                                                                                   \
-    "VALUES(name), digest = IF(?, digest, VALUES(digest)), listing = VALUES(listing)"
-#define ADD_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+enum { COLUMNS = 11 };
 
 static void bind_row(const struct adding *adding, const struct store_listed *entry,
                      struct store_param params[COLUMNS])
@@ -40,22 +35,24 @@ static void bind_row(const struct adding *adding, const struct store_listed *ent
     params[7] = bind_text(entry->name);
     params[8] = bind_bytes_if(entry->has_digest, entry->digest, sizeof(entry->digest));
     params[9] = bind_u64(adding->listing->listing);
+    params[10] = bind_bool(adding->listing->names_only);
 }
 
 static int add_body(struct store *store, void *context, struct err *err)
 {
     const struct adding *adding = context;
-    struct store_param params[STORE_MANY * COLUMNS + 2];
-    for (size_t i = 0, rows; i < adding->count; i += rows) {
-        rows = store_at_once(adding->count - i);
-        for (size_t j = 0; j < rows; j++)
-            bind_row(adding, &adding->entries[i + j], params + j * COLUMNS);
-        params[rows * COLUMNS] = bind_bool(adding->listing->names_only);
-        params[rows * COLUMNS + 1] = (struct store_param){.kind = STORE_PARAM_END};
-        if (store_query_exec(store, STORE_TIMES(rows, ADD_SQL, ADD_ROW), params, err) < 0)
-            return -1;
-    }
-    return 0;
+    struct store_param *params = mem_new(adding->count * COLUMNS * sizeof(*params));
+    for (size_t i = 0; i < adding->count; i++)
+        bind_row(adding, &adding->entries[i], params + i * COLUMNS);
+    int result = store_query_exec_many(
+        store,
+        "INSERT INTO listed (route_id, side, kind, dn, number, identity, cos, name, digest, listing) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE number = VALUES(number), identity = "
+        "VALUES(identity), cos = VALUES(cos), name = VALUES(name), digest = IF(?, digest, VALUES(digest)), "
+        "listing = VALUES(listing)",
+        params, COLUMNS, adding->count, err);
+    free(params);
+    return result;
 }
 
 int store_listed_add(struct store *store, const struct store_directory_lease *lease,

@@ -33,7 +33,7 @@ struct store_listing {
     bool names_only; /* digests stay as they were */
 };
 
-enum { STORE_LISTED_BATCH = 64 };
+enum { STORE_LISTED_BATCH = 128 };
 /* Inserts or refreshes, in one transaction; `listing` becomes the number of this one. Returns 0. Repeating is harmless. */
 int store_listed_add(struct store *store, const struct store_directory_lease *lease,
                      const struct store_listing *listing, const struct store_listed *entries, size_t count,
