@@ -262,7 +262,9 @@ static bool is_done(const cJSON *asked, const cJSON *now, bool dry, const char *
 static void pause_since(int64_t began_boot_ms)
 {
     int64_t pause = (clock_boot_ms() - began_boot_ms) / 10;
-    pause = pause < SHORTEST_PAUSE_MS ? SHORTEST_PAUSE_MS : pause > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : pause;
+    pause = pause < SHORTEST_PAUSE_MS  ? SHORTEST_PAUSE_MS
+            : pause > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS
+                                       : pause;
     poll(NULL, 0, (int)pause);
 }
 

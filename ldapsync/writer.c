@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* An entry under way is held up to six times (both sides, as wanted, as it counts, the change, libldap's own). */
-enum { AT_ONCE = 24, LEAST_AT_ONCE = 2, BATCH = 64, WAIT_MS = 500, BYTES_AT_ONCE = 12 << 20, COPIES = 6 };
+enum { AT_ONCE = 32, LEAST_AT_ONCE = 2, BATCH = 64, WAIT_MS = 500, BYTES_AT_ONCE = 12 << 20, COPIES = 6 };
 
 struct writer {
     struct round *round;
