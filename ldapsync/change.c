@@ -152,26 +152,38 @@ static void change_attributes(const struct change_request *request, struct chang
 
 /* ---- renaming ---- */
 
-static bool drop_value(struct change *change, int op, const LDAPAVA *part)
+struct place {
+    size_t mod, value;
+};
+
+static bool find_value(const struct change *change, int op, const LDAPAVA *part, struct place *place_out)
 {
     char *name = str_copy_n(part->la_attr.bv_val, part->la_attr.bv_len);
-    bool dropped = false;
-    for (size_t i = 0; i < change->mod_count && !dropped; i++) {
+    bool found = false;
+    for (size_t i = 0; i < change->mod_count && !found; i++) {
         LDAPMod *mod = change->mods[i];
         if ((mod->mod_op & LDAP_MOD_OP) != op || entry_name_compare(mod->mod_type, name) != 0)
             continue;
         size_t count = count_values(mod);
-        for (size_t j = 0; j < count && !dropped; j++) {
-            if (!same_value(name, mod->mod_bvalues[j], &part->la_value))
-                continue;
-            memmove(&mod->mod_bvalues[j], &mod->mod_bvalues[j + 1], (count - j) * sizeof(struct berval *));
-            dropped = true;
+        for (size_t j = 0; j < count && !found; j++) {
+            found = same_value(name, mod->mod_bvalues[j], &part->la_value);
+            *place_out = (struct place){i, j};
         }
-        if (count == 1 && dropped)
-            drop_mod(change, i);
     }
     free(name);
-    return dropped;
+    return found;
+}
+
+static void drop_value(struct change *change, int op, const LDAPAVA *part)
+{
+    struct place at;
+    if (!find_value(change, op, part, &at))
+        return;
+    struct berval **values = change->mods[at.mod]->mod_bvalues;
+    size_t count = count_values(change->mods[at.mod]);
+    memmove(&values[at.value], &values[at.value + 1], (count - at.value) * sizeof(*values));
+    if (count == 1)
+        drop_mod(change, at.mod);
 }
 
 static void drop_values(struct change *change, int op, const LDAPRDN parts)
@@ -180,7 +192,16 @@ static void drop_values(struct change *change, int op, const LDAPRDN parts)
         drop_value(change, op, parts[i]);
 }
 
-/* modrdn removes the old RDN's values and adds the new ones. */
+static bool has_values(const struct change *change, int op, const LDAPRDN parts)
+{
+    struct place ignored;
+    for (size_t i = 0; parts && parts[i]; i++)
+        if (!find_value(change, op, parts[i], &ignored))
+            return false;
+    return true;
+}
+
+/* modrdn adds the new RDN's values, and removes the old one's, if all of them are to go. */
 static void rename_entry(const struct entry *wanted, struct change *change)
 {
     LDAPDN from = NULL, to = NULL;
@@ -194,7 +215,9 @@ static void rename_entry(const struct entry *wanted, struct change *change)
         change->dn_after = str_copy(wanted->dn);
         if (!str_equal_nocase(parent, old_parent))
             change->new_parent = str_copy(parent);
-        drop_values(change, LDAP_MOD_DELETE, from[0]);
+        change->keep_old_rdn = !has_values(change, LDAP_MOD_DELETE, from[0]);
+        if (!change->keep_old_rdn)
+            drop_values(change, LDAP_MOD_DELETE, from[0]);
         drop_values(change, LDAP_MOD_ADD, to[0]);
     }
     ldap_memfree(rdn);
@@ -422,7 +445,7 @@ void change_ldif(const struct change *change, const struct mapping *mapping, str
         ldif_dn(ldif, "dn", change->dn);
         buf_add_str(ldif, "changetype: modrdn\n");
         ldif_dn(ldif, "newrdn", change->new_rdn);
-        buf_add_str(ldif, "deleteoldrdn: 1\n");
+        buf_addf(ldif, "deleteoldrdn: %d\n", !change->keep_old_rdn);
         if (change->new_parent)
             ldif_dn(ldif, "newsuperior", change->new_parent);
         buf_add_str(ldif, "\n");

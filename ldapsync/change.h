@@ -10,11 +10,12 @@
 #include "ldapsync/mapping.h"
 
 struct change {
-    bool add;         /* the target has no such entry */
-    char *dn;         /* of the entry on the target; for add: to be */
-    char *new_rdn;    /* rename: NULL if not; old RDN values go (deleteoldrdn) */
-    char *dn_after;   /* of a rename: what it is called then */
-    char *new_parent; /* NULL: stays where it is */
+    bool add;          /* the target has no such entry */
+    char *dn;          /* of the entry on the target; for add: to be */
+    char *new_rdn;     /* rename: NULL if not */
+    bool keep_old_rdn; /* some of the old RDN's values stay (deleteoldrdn 0) */
+    char *dn_after;    /* of a rename: what it is called then */
+    char *new_parent;  /* NULL: stays where it is */
     struct ldapmod **
         mods; /* NULL-terminated, LDAP_MOD_BVALUES; values borrowed from the entries; of a rename: what is left to do after it */
     size_t mod_count;

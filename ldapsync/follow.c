@@ -3,6 +3,7 @@
  */
 #include "ldapsync/follow.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/intake.h"
@@ -46,8 +47,12 @@ static int flush(struct following *following, struct err *err)
     struct round *round = following->round;
     size_t count = following->count;
     following->count = 0;
-    return store_follow_mark(round->tools->store, &round->claim->lease, following->number,
-                             (const char(*)[STORE_IDENTITY_BYTES])following->identities, count, err);
+    if (count == 0)
+        return 0;
+    return CRASH_AFTER(FOLLOWED_LISTED,
+                       store_follow_mark(round->tools->store, &round->claim->lease, following->number,
+                                         (const char(*)[STORE_IDENTITY_BYTES])following->identities, count,
+                                         err));
 }
 
 static int on_entry(void *context, const struct entry *entry, struct err *err)
@@ -117,7 +122,8 @@ static int apply(struct following *following, struct err *err)
     char after[STORE_NUMBER_BYTES] = "";
     uint32_t added = 0;
     int count = STORE_FOLLOW_BATCH;
-    if (store_follow_hold(store, &round->claim->lease, following->number, &result, err) != 0)
+    if (CRASH_AFTER(FOLLOWED_HELD,
+                    store_follow_hold(store, &round->claim->lease, following->number, &result, err)) != 0)
         return -1;
     if (result.in_list == 0)
         log_warning("nobody of production is to be subscribed; nothing is put on hold for that");
@@ -136,7 +142,8 @@ int follow_run(struct round *round, struct err *err)
     bool whole = false;
     following->round = round;
     int result =
-        store_directory_new_listing(round->tools->store, &round->claim->lease, &following->number, err);
+        CRASH_AFTER(LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease,
+                                                               &following->number, err));
     if (result == 0)
         result = list(following, &whole, err);
     if (result == 0 && whole)

@@ -4,6 +4,7 @@
  */
 #include "ldapsync/intake.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "ldapsync/dn.h"
 #include "store/store_listed.h"
@@ -61,8 +62,8 @@ int intake_flush(struct intake *intake, struct err *err)
     intake->batched = 0;
     if (count == 0)
         return 0;
-    return store_listed_add(intake->round->tools->store, &intake->round->claim->lease, &intake->listing,
-                            intake->batch, count, err);
+    return CRASH_AFTER(LISTED, store_listed_add(intake->round->tools->store, &intake->round->claim->lease,
+                                                &intake->listing, intake->batch, count, err));
 }
 
 static int trouble(struct intake *intake, const char *dn, const char *number, const char *words,
@@ -72,8 +73,9 @@ static int trouble(struct intake *intake, const char *dn, const char *number, co
     if (dn_normalise(dn, normal, sizeof(normal)) != 0)
         str_into(normal, sizeof(normal), dn);
     struct store_trouble_entry entry = {.dn = normal, .number = number, .words = words};
-    return store_listed_trouble(intake->round->tools->store, &intake->round->claim->lease, &intake->listing,
-                                &entry, err);
+    return CRASH_AFTER(TROUBLE_NOTED,
+                       store_listed_trouble(intake->round->tools->store, &intake->round->claim->lease,
+                                            &intake->listing, &entry, err));
 }
 
 /* Keeps of `lacked_by_all` what this entry lacks too. */

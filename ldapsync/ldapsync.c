@@ -5,6 +5,7 @@
 #include "ldapsync/ldapsync.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/digest_key.h"
@@ -45,6 +46,7 @@ static bool work_once(struct ldapsync *ldapsync)
     note_store(ldapsync, false, "");
     if (claim.lease.route_id == 0)
         return false;
+    CRASH_POINT(DIRECTORY_CLAIMED);
     if (round_run(&ldapsync->tools, &claim, said, sizeof(said)))
         daemon_event(ldapsync->daemon, "", claim.route, said);
     malloc_trim(0);

@@ -3,6 +3,7 @@
  */
 #include "ldapsync/numbers.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/change.h"
@@ -69,11 +70,15 @@ static int write_change(struct round *round, const struct change *change, struct
     int id;
     if (round_guard(round, err) != 0)
         return -1;
-    int code = change->new_rdn ? ldap_rename(handle, change->dn, change->new_rdn, NULL, 1, NULL, NULL, &id)
-                               : ldap_modify_ext(handle, change->dn, change->mods, NULL, NULL, &id);
+    int code = change->new_rdn
+                   ? CRASH_AFTER(ENTRY_RENAME_SENT, ldap_rename(handle, change->dn, change->new_rdn, NULL,
+                                                                !change->keep_old_rdn, NULL, NULL, &id))
+                   : CRASH_AFTER(ENTRY_MODIFY_SENT,
+                                 ldap_modify_ext(handle, change->dn, change->mods, NULL, NULL, &id));
     if (code == LDAP_SUCCESS && connection_finish(round->target, id, &code, words, err) != 0)
         return -1;
-    return code == LDAP_SUCCESS ? 0 : connection_fail(round->target, code, words, err);
+    return code == LDAP_SUCCESS ? CRASH_AFTER(ENTRY_WRITTEN, 0)
+                                : connection_fail(round->target, code, words, err);
 }
 
 /* The entry as it would be with the other number: change_make() finds the way, a rename where the RDN has it. */
@@ -114,7 +119,8 @@ static int park(struct round *round, const struct store_listed_holder *holder, c
         return result; /* not there any more: free */
     log_info("number made free: its entry is parked meanwhile", LOG_STR("number", number),
              LOG_STR("parked_at", parking), LOG_STR("dn", holder->dn));
-    return store_entry_note_moved(round->tools->store, &round->claim->lease, &moved, err);
+    return CRASH_AFTER(NUMBER_MOVED,
+                       store_entry_note_moved(round->tools->store, &round->claim->lease, &moved, err));
 }
 
 static int waits(char why[NUMBERS_WHY_BYTES], enum numbers_verdict *verdict_out, const char *words)

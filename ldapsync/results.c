@@ -3,6 +3,7 @@
  */
 #include "ldapsync/results.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 
 #include <stdlib.h>
@@ -43,8 +44,11 @@ int results_flush(struct results *results, struct err *err)
         return 0;
     for (size_t i = 0; i < results->count; i++)
         told[i] = &results->works[i]->result;
-    if (store_entry_settled(results->round->tools->store, &results->round->claim->lease, told, results->count,
-                            err) != 0)
+    if (results->count == 0)
+        return 0;
+    if (CRASH_AFTER(RESULTS_RECORDED,
+                    store_entry_settled(results->round->tools->store, &results->round->claim->lease, told,
+                                        results->count, err)) != 0)
         return -1;
     drop(results);
     return 0;

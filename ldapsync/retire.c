@@ -4,6 +4,7 @@
 #include "ldapsync/retire.h"
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/change.h"
@@ -116,7 +117,8 @@ static int delete_entry(struct round *round, const char *dn, char words[CONNECTI
     int id;
     if (round_guard(round, err) != 0)
         return -1;
-    int code = ldap_delete_ext(connection_handle(round->target), dn, NULL, NULL, &id);
+    int code = CRASH_AFTER(ENTRY_DELETE_SENT,
+                           ldap_delete_ext(connection_handle(round->target), dn, NULL, NULL, &id));
     return code == LDAP_SUCCESS ? connection_finish(round->target, id, code_out, words, err)
                                 : connection_fail(round->target, code, "", err);
 }
@@ -124,7 +126,8 @@ static int delete_entry(struct round *round, const char *dn, char words[CONNECTI
 static int step(struct round *round, const struct store_entry *entry, enum store_entry_removed step,
                 const char *words, struct err *err)
 {
-    return store_entry_remove(round->tools->store, &round->claim->lease, entry->entry_id, step, words, err);
+    return CRASH_AFTER(REMOVAL_STEP, store_entry_remove(round->tools->store, &round->claim->lease,
+                                                        entry->entry_id, step, words, err));
 }
 
 static int refuse(struct round *round, const struct store_entry *entry, const char *words, struct err *err)
@@ -161,6 +164,7 @@ static int carry_out(struct round *round, const struct store_entry *entry, struc
         }
         return refuse(round, entry, why.text, err);
     }
+    CRASH_POINT(ENTRY_DELETED);
     round->removed++;
     log_info("entry removed: it is gone from production", LOG_STR("kind", round_kind_word(entry->kind)),
              LOG_STR("number", entry->number));
@@ -179,7 +183,9 @@ static int say_difference(struct round *round, const struct store_entry *entry, 
                                           .action = held ? "hold" : "remove",
                                           .attributes = "[]",
                                           .ldif = ldif};
-    int result = store_difference_add(round->tools->store, &round->claim->lease, &difference, err);
+    int result =
+        CRASH_AFTER(DIFFERENCE_RECORDED,
+                    store_difference_add(round->tools->store, &round->claim->lease, &difference, err));
     free(ldif);
     return result;
 }
@@ -234,7 +240,8 @@ int retire_gone(struct round *round, enum store_kind kind, struct err *err)
     free(entries);
     if (result != 0 || after == 0 || round->dry)
         return result;
-    return store_entry_plan_end(round->tools->store, &round->claim->lease, kind, err);
+    return CRASH_AFTER(ENTRY_PLAN_ENDED,
+                       store_entry_plan_end(round->tools->store, &round->claim->lease, kind, err));
 }
 
 int retire_former(struct round *round, const struct store_listed_holder *holder, struct err *err)

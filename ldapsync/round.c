@@ -4,6 +4,7 @@
 #include "ldapsync/round.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/follow.h"
@@ -137,21 +138,24 @@ static int tell_owners(struct round *round, struct err *err)
     struct store *store = round->tools->store;
     const struct store_directory_lease *lease = &round->claim->lease;
     struct store_entry_strangers strangers;
-    if (store_entry_tell_owners(store, lease, round->route->from_site->ldap.id_attribute, &strangers, err) !=
-        0)
+    if (CRASH_AFTER(OWNERS_TOLD,
+                    store_entry_tell_owners(store, lease, round->route->from_site->ldap.id_attribute,
+                                            &strangers, err)) != 0)
         return -1;
     if (strangers.production_in_doubt && doubt_production(round, &strangers, err) != 0)
         return -1;
     if (strangers.count > 0)
         log_warning("numbers became another person's: their mirrors are handed over",
                     LOG_UINT("numbers", strangers.count));
-    return store_entry_hand_over(store, lease, err);
+    return CRASH_AFTER(HANDOVER_ORDERED, store_entry_hand_over(store, lease, err));
 }
 
 /* COS come before the subscribers, who refer to them, and go after them. */
 static int carry_out(struct round *round, struct err *err)
 {
-    if (round->dry && store_difference_clear(round->tools->store, &round->claim->lease, err) != 0)
+    if (round->dry &&
+        CRASH_AFTER(DIFFERENCES_CLEARED,
+                    store_difference_clear(round->tools->store, &round->claim->lease, err)) != 0)
         return -1;
     if (list(round, STORE_COS, err) != 0 || writer_run(round, STORE_COS, err) != 0 ||
         list(round, STORE_SUBSCRIBER, err) != 0)
@@ -223,8 +227,8 @@ static int release_mirrors(const struct round *round, struct err *err)
 {
     struct store *store = round->tools->store;
     const struct store_directory_lease *lease = &round->claim->lease;
-    return only_looks(round) ? store_entry_let_mirrors_go(store, lease, err)
-                             : store_entry_release_mirrors(store, lease, err);
+    return CRASH_AFTER(MIRRORS_RELEASED, only_looks(round) ? store_entry_let_mirrors_go(store, lease, err)
+                                                           : store_entry_release_mirrors(store, lease, err));
 }
 
 /* What was interrupted by a stop failed in nothing, and is done again. */
@@ -249,7 +253,7 @@ static void give_back(struct round *round, bool ended, const struct err *error)
             finish.mark = &packed;
     }
     if (release_mirrors(round, &err) != 0 ||
-        store_directory_finish(round->tools->store, &claim->lease, &finish, &err) != 0)
+        CRASH_AFTER(ROUND_RECORDED, store_directory_finish(round->tools->store, claim, &finish, &err)) != 0)
         log_warning("the directory could not be given back; its lease will run out",
                     LOG_STR("error", err.text));
 }

@@ -3,6 +3,7 @@
  */
 #include "ldapsync/round_list.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/intake.h"
@@ -68,7 +69,8 @@ static int conclude(struct intake *intake, struct listing *listing, bool *whole_
         round_doubt(round, &why);
         return 0;
     }
-    return store_listed_whole(round->tools->store, &round->claim->lease, &intake->listing, err);
+    return CRASH_AFTER(LISTING_CONCLUDED,
+                       store_listed_whole(round->tools->store, &round->claim->lease, &intake->listing, err));
 }
 
 /* No entry at all shows its password: that is a missing right, and it looks like success. */
@@ -109,7 +111,8 @@ int round_list_both(struct round *round, enum store_kind kind, struct err *err)
     struct listing *a = NULL, *b = NULL;
     uint64_t number;
     bool production_whole, target_whole;
-    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    int result = CRASH_AFTER(
+        LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err));
     if (result != 0)
         goto out;
     intake_init(production, round,
@@ -148,7 +151,8 @@ int round_list_names(struct round *round, enum store_kind kind, struct err *err)
     struct names names;
     uint64_t number;
     bool whole = false;
-    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    int result = CRASH_AFTER(
+        LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err));
     if (result != 0)
         goto out;
     choose_names(round, kind, &names);
@@ -205,14 +209,16 @@ static int take_hint(struct round *round, enum store_kind kind, const struct ref
     }
     if (refreshed->deleted == 0 && !is_short)
         return 0;
-    return store_directory_want_list(round->tools->store, &round->claim->lease, err);
+    return CRASH_AFTER(LIST_WANTED,
+                       store_directory_want_list(round->tools->store, &round->claim->lease, err));
 }
 
 static int want_all(struct round *round, struct err *err)
 {
     log_info("production's directory cannot tell what changed since then: both sides are compared whole");
     round->new_marks = (struct change_marks){0};
-    return store_directory_want_full(round->tools->store, &round->claim->lease, err);
+    return CRASH_AFTER(FULL_WANTED,
+                       store_directory_want_full(round->tools->store, &round->claim->lease, err));
 }
 
 int round_list_changes(struct round *round, enum store_kind kind, uint64_t *since_listing_out,
@@ -223,7 +229,8 @@ int round_list_changes(struct round *round, enum store_kind kind, uint64_t *sinc
     struct refresh_result refreshed = {0};
     uint64_t number;
     *changed_out = false;
-    int result = store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err);
+    int result = CRASH_AFTER(
+        LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err));
     if (result != 0)
         goto out;
     intake_init(intake, round,

@@ -4,6 +4,7 @@
  */
 #include "ldapsync/user_login.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "imap/imap_session.h"
@@ -60,8 +61,8 @@ static int prove(struct round *round, const struct config_test_password *test, s
     else
         log_error("a copied password does not work on the target: users could not log in there",
                   LOG_STR("mailbox", test->mailbox), LOG_STR("error", why.text));
-    return store_entry_password(round->tools->store, &round->claim->lease, test->mailbox, proven, why.text,
-                                err);
+    return CRASH_AFTER(PASSWORD_RECORDED, store_entry_password(round->tools->store, &round->claim->lease,
+                                                               test->mailbox, proven, why.text, err));
 }
 
 int user_login_prove(struct round *round, struct err *err)

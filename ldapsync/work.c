@@ -3,6 +3,7 @@
  */
 #include "ldapsync/work.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/connection_error.h"
@@ -186,8 +187,9 @@ int work_add(struct work *work, struct err *err)
     move_to(work, WORK_WRITE);
     if (round_guard(work->round, err) != 0)
         return -1;
-    int code = ldap_add_ext(connection_handle(work->round->target), work->change.dn, work->change.mods, NULL,
-                            NULL, &work->write_id);
+    int code =
+        CRASH_AFTER(ENTRY_ADD_SENT, ldap_add_ext(connection_handle(work->round->target), work->change.dn,
+                                                 work->change.mods, NULL, NULL, &work->write_id));
     if (code == LDAP_SUCCESS)
         return 0;
     work->write_id = 0;
@@ -205,11 +207,13 @@ static int send_change(struct work *work, struct err *err)
     if (round_guard(work->round, err) != 0)
         return -1;
     if (change->new_rdn && !work->renamed)
-        code = ldap_rename(handle, change->dn, change->new_rdn, change->new_parent, 1, NULL, NULL,
-                           &work->write_id);
+        code = CRASH_AFTER(ENTRY_RENAME_SENT,
+                           ldap_rename(handle, change->dn, change->new_rdn, change->new_parent,
+                                       !change->keep_old_rdn, NULL, NULL, &work->write_id));
     else
-        code = ldap_modify_ext(handle, work->renamed ? change->dn_after : change->dn, change->mods, NULL,
-                               NULL, &work->write_id);
+        code = CRASH_AFTER(ENTRY_MODIFY_SENT,
+                           ldap_modify_ext(handle, work->renamed ? change->dn_after : change->dn,
+                                           change->mods, NULL, NULL, &work->write_id));
     if (code == LDAP_SUCCESS)
         return 0;
     work->write_id = 0;
@@ -283,7 +287,8 @@ static int after_reading(struct work *work, struct err *err)
     struct err why = {0};
     if (!work->production.found) {
         /* Gone, or under another DN: listing the names tells. It stays to be done, in its row. */
-        return store_directory_want_list(work->round->tools->store, &work->round->claim->lease, err) != 0
+        return CRASH_AFTER(LIST_WANTED, store_directory_want_list(work->round->tools->store,
+                                                                  &work->round->claim->lease, err)) != 0
                    ? -1
                    : work_result(work, STORE_ENTRY_UNPROVEN, NULL, false, err);
     }
@@ -401,6 +406,7 @@ static int exists(struct work *work, const char *words, struct err *err)
 static int after_write(struct work *work, struct err *err)
 {
     const struct change *change = &work->change;
+    CRASH_POINT(ENTRY_WRITTEN);
     work->wrote = true;
     work->suspect.searching = false;
     if (change->new_rdn && !work->renamed) {

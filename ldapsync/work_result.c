@@ -4,6 +4,7 @@
 #include "ldapsync/work_result.h"
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ldapsync/intake.h"
@@ -116,7 +117,9 @@ int work_result_difference(struct work *work, const char *action, const char *re
                                           .action = action,
                                           .attributes = attributes,
                                           .ldif = buf_data(&ldif)};
-    int result = store_difference_add(round->tools->store, &round->claim->lease, &difference, err);
+    int result =
+        CRASH_AFTER(DIFFERENCE_RECORDED,
+                    store_difference_add(round->tools->store, &round->claim->lease, &difference, err));
     free(attributes);
     buf_fini(&ldif);
     return result;

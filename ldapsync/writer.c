@@ -4,6 +4,7 @@
  */
 #include "ldapsync/writer.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "ldapsync/results.h"
 #include "ldapsync/work.h"
@@ -147,7 +148,8 @@ static int add_noted(struct writer *writer, bool *moved, struct err *err)
     if (count == 0 || (*moved && count * 2 < writer->allowed))
         return 0;
     *moved = true;
-    if (store_entry_adding(round->tools->store, &round->claim->lease, adding, count, err) != 0)
+    if (CRASH_AFTER(ADDING_NOTED,
+                    store_entry_adding(round->tools->store, &round->claim->lease, adding, count, err)) != 0)
         return -1;
     for (size_t i = 0; i < count; i++)
         if (work_add(works[i], err) != 0)

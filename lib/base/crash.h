@@ -1,5 +1,5 @@
 /*
- * Crash points: every step of a copier that lasts, by name; a newcomer reads here what they are. For tests only: in a
+ * Crash points: every step of a copier and of ldapsync that lasts, by name; a newcomer reads here what they are. For tests only: in a
  * build with -DMM_CRASH_POINTS=ON a process kills itself (SIGKILL) at the point that its environment numbers; in the
  * shipped one the macros are nothing and no name is in the program (tests/system/test_crash.py shows both).
  *
@@ -7,15 +7,16 @@
  *   MIRROR_CRASH_AT     dies at the point of this number, the first being 1; without it at none
  *   MIRROR_CRASH_STOP   if set: is stopped there instead (SIGSTOP), to go on when it is woken
  *
- * Kinds: `lease` the mirror was claimed; `store` a transaction under its lease was committed; `part` half a command is on
- * its way to the target; `sent` a whole one that changes it is; `answer` the target said OK to it. The runner compares:
- * there are as many `store` as transactions, and as many `sent` as changing commands, so that none lacks its point.
+ * Kinds: `lease` the mirror or the directory was claimed; `store` a transaction under its lease was committed, `plain` another
+ * one; `part` half a command is on its way to the target; `sent` a whole one that changes it is; `answer` the target said OK
+ * to it. The runners compare: there are as many `store` as transactions, and as many `sent` as changing commands, so that none
+ * lacks its point.
  */
 #ifndef MIRROR_BASE_CRASH_H
 #define MIRROR_BASE_CRASH_H
 
 /* In the order in which a turn comes to them. */
-#define CRASH_POINTS(X)                                                                                      \
+#define CRASH_POINTS_COPIER(X)                                                                               \
     X(lease, MIRROR_CLAIMED, "mirror claimed")                                                               \
     X(store, RECHECK_NOTED, "later recheck of the target noted")                                             \
     X(sent, RENAME_SENT, "RENAME sent")                                                                      \
@@ -52,6 +53,41 @@
     X(store, HANDOVER_WAITS, "hand-over waits for late commands, mirror given back")                         \
     X(store, HANDOVER_DONE, "hand-over done: mirror made a new one")                                         \
     X(store, TURN_RECORDED, "turn recorded, mirror given back")
+
+/* In the order in which a round comes to them. */
+#define CRASH_POINTS_LDAPSYNC(X)                                                                             \
+    X(lease, DIRECTORY_CLAIMED, "directory claimed")                                                         \
+    X(store, DIFFERENCES_CLEARED, "the last dry run's differences cleared")                                  \
+    X(store, DIFFERENCE_RECORDED, "a difference of a dry run recorded")                                      \
+    X(store, LISTING_BEGUN, "a listing given its number")                                                    \
+    X(store, LISTED, "entries that a side listed")                                                           \
+    X(store, TROUBLE_NOTED, "an entry that cannot be mirrored")                                              \
+    X(store, LISTING_CONCLUDED, "a whole listing concluded: what it lacks is gone")                          \
+    X(store, PAIRED, "a step of pairing both sides")                                                         \
+    X(plain, LIST_WANTED, "a listing of all numbers wanted")                                                 \
+    X(plain, FULL_WANTED, "a whole comparison wanted")                                                       \
+    X(store, OWNERS_TOLD, "whose messages the mirrors hold")                                                 \
+    X(store, HANDOVER_ORDERED, "mirrors of others' numbers to be handed over")                               \
+    X(store, FOLLOWED_LISTED, "entries in the list of those to be subscribed")                               \
+    X(store, FOLLOWED_HELD, "mailboxes on hold, or not any more")                                            \
+    X(plain, FOLLOWED_ADDED, "a mailbox subscribed")                                                         \
+    X(store, NUMBER_MOVED, "an entry parked at another number")                                              \
+    X(store, ADDING_NOTED, "entries about to be added")                                                      \
+    X(sent, ENTRY_ADD_SENT, "LDAP add sent")                                                                 \
+    X(sent, ENTRY_RENAME_SENT, "LDAP modrdn sent")                                                           \
+    X(sent, ENTRY_MODIFY_SENT, "LDAP modify sent")                                                           \
+    X(answer, ENTRY_WRITTEN, "LDAP write answered")                                                          \
+    X(store, RESULTS_RECORDED, "results of entries")                                                         \
+    X(store, GONE_JUDGED, "what is gone judged: to be removed, or held")                                     \
+    X(store, REMOVAL_STEP, "a step of an entry's removal")                                                   \
+    X(sent, ENTRY_DELETE_SENT, "LDAP delete sent")                                                           \
+    X(answer, ENTRY_DELETED, "LDAP delete answered")                                                         \
+    X(store, ENTRY_PLAN_ENDED, "plans of entries settled")                                                   \
+    X(store, PASSWORD_RECORDED, "whether a test mailbox's password works")                                   \
+    X(store, MIRRORS_RELEASED, "mirrors whose owner is there let go")                                        \
+    X(store, ROUND_RECORDED, "round recorded, directory given back")
+
+#define CRASH_POINTS(X) CRASH_POINTS_COPIER(X) CRASH_POINTS_LDAPSYNC(X)
 
 #ifdef MM_CRASH_POINTS
 

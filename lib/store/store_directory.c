@@ -202,7 +202,7 @@ int store_directory_want_full(struct store *store, const struct store_directory_
 /* ---- its end ---- */
 
 struct ending {
-    const struct store_directory_lease *lease;
+    const struct store_directory_claim *claim;
     const struct store_directory_finish *finish;
 };
 
@@ -234,7 +234,7 @@ static int record_progress(struct store *store, const struct ending *ending, str
                       bind_bool(finish->changes_seen), bind_bool(finish->listed), bind_bool(finish->listed),
                       bind_bool(finish->compared), bind_text(mark ? mark_word(mark->kind) : NULL),
                       bind_bytes_if(mark != NULL, mark ? mark->bytes : "", mark ? mark->len : 0),
-                      bind_text(finish->means), bind_u64(ending->lease->route_id)) < 0
+                      bind_text(finish->means), bind_u64(ending->claim->lease.route_id)) < 0
                ? -1
                : 0;
 }
@@ -258,15 +258,20 @@ static int count_anew(struct store *store, uint32_t route_id, struct err *err)
 #undef FOREIGN
 }
 
-/* A failed one waits ever longer, with jitter; but what was asked for meanwhile is done at once. */
+/* A failed one waits ever longer, with jitter; but what was asked for meanwhile is done at once, and so is what a dry run went
+ * before. */
+#define ASKED_MEANWHILE "wanted_seq > ? OR full_wanted_seq > ? OR dry_wanted_seq > ?"
+#define IS_LEFT "wanted_seq > done_seq OR full_wanted_seq > full_done_seq OR dry_wanted_seq > dry_done_seq"
+
 static int release(struct store *store, const struct ending *ending, struct err *err)
 {
     const struct store_directory_finish *finish = ending->finish;
+    const struct store_directory_claim *claim = ending->claim;
     const struct err *error = finish->error;
     return STORE_EXEC(
                store, err,
                "UPDATE directory SET lease_owner = NULL, lease_until = NULL, due_at = UTC_TIMESTAMP(6) + "
-               "INTERVAL IF(?, "
+               "INTERVAL IF(" ASKED_MEANWHILE " OR (NOT ? AND (" IS_LEFT ")), 0, 1) * IF(?, "
                "LEAST(300, POW(2, LEAST(fail_count + 1, 9))) * (0.75 + RAND() / 4), ?) * 1000000 "
                "MICROSECOND, "
                "fail_count = IF(?, LEAST(fail_count + 1, 1000), 0), error_since = IF(?, "
@@ -274,9 +279,11 @@ static int release(struct store *store, const struct ending *ending, struct err 
                "UTC_TIMESTAMP(6)), NULL), error_at = IF(?, UTC_TIMESTAMP(6), NULL), error = ?, error_side = "
                "? WHERE "
                "route_id = ?",
-               bind_bool(error != NULL), bind_real(finish->next_seconds), bind_bool(error != NULL),
-               bind_bool(error != NULL), bind_bool(error != NULL), bind_cut(error ? error->text : "", 800),
-               bind_text(error ? err_side_name(error->side) : ""), bind_u64(ending->lease->route_id)) < 0
+               bind_u64(claim->wanted_seq), bind_u64(claim->full_wanted_seq), bind_u64(claim->dry_wanted_seq),
+               bind_bool(error != NULL), bind_bool(error != NULL), bind_real(finish->next_seconds),
+               bind_bool(error != NULL), bind_bool(error != NULL), bind_bool(error != NULL),
+               bind_cut(error ? error->text : "", 800), bind_text(error ? err_side_name(error->side) : ""),
+               bind_u64(ending->claim->lease.route_id)) < 0
                ? -1
                : 0;
 }
@@ -286,16 +293,16 @@ static int end_body(struct store *store, void *context, struct err *err)
     const struct ending *ending = context;
     bool moved = ending->finish->listed || ending->finish->compared;
     if (record_progress(store, ending, err) != 0 ||
-        (moved && count_anew(store, ending->lease->route_id, err) != 0))
+        (moved && count_anew(store, ending->claim->lease.route_id, err) != 0))
         return -1;
     return release(store, ending, err);
 }
 
-int store_directory_finish(struct store *store, const struct store_directory_lease *lease,
+int store_directory_finish(struct store *store, const struct store_directory_claim *claim,
                            const struct store_directory_finish *finish, struct err *err)
 {
-    struct ending ending = {lease, finish};
-    return store_directory_tx(store, lease, end_body, &ending, err);
+    struct ending ending = {claim, finish};
+    return store_directory_tx(store, &claim->lease, end_body, &ending, err);
 }
 
 /* ---- a site's directory ---- */

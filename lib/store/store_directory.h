@@ -70,8 +70,9 @@ struct store_directory_finish {
     const struct err
         *error; /* NULL: went well; else kept in words, fail_count + 1, due after 2 s doubling to 5 min */
 };
-/* Releases the lease. Counts foreign entries and troubles anew. */
-int store_directory_finish(struct store *store, const struct store_directory_lease *lease,
+/* Releases the lease. Counts foreign entries and troubles anew. What was asked for since the claim, or is still to be done after
+ * a round that went well, is due at once. */
+int store_directory_finish(struct store *store, const struct store_directory_claim *claim,
                            const struct store_directory_finish *finish, struct err *err);
 
 /* ---- a site's directory ---- */

@@ -252,7 +252,7 @@ int store_entry_settled(struct store *store, const struct store_directory_lease 
 {
     struct settling settling = {.lease = lease, .results = results, .count = count};
     ASSERT(count <= STORE_ENTRY_RESULTS_MAX);
-    return count == 0 ? 0 : store_directory_tx(store, lease, settle_body, &settling, err);
+    return store_directory_tx(store, lease, settle_body, &settling, err);
 }
 
 struct adding {

@@ -3,6 +3,7 @@
  */
 #include "store/store_entry.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "store/store_breaker_sql.h"
 #include "store/store_directory_tx.h"
@@ -105,7 +106,8 @@ int store_entry_removable(struct store *store, const struct store_directory_leas
                           struct store_entry *entries_out, uint32_t max, struct err *err)
 {
     struct judging judging = {lease, removal};
-    if (after_entry_id == 0 && store_directory_tx(store, lease, judge_body, &judging, err) != 0)
+    if (after_entry_id == 0 &&
+        CRASH_AFTER(GONE_JUDGED, store_directory_tx(store, lease, judge_body, &judging, err)) != 0)
         return -1;
     return store_entry_row_read_all(
         STORE_ROWS(

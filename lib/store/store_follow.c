@@ -3,6 +3,7 @@
  */
 #include "store/store_follow.h"
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "store/store_directory_tx.h"
@@ -37,7 +38,7 @@ int store_follow_mark(struct store *store, const struct store_directory_lease *l
                       const char (*identities)[STORE_IDENTITY_BYTES], size_t count, struct err *err)
 {
     struct marking marking = {.lease = lease, .listing = listing, .identities = identities, .count = count};
-    return count == 0 ? 0 : store_directory_tx(store, lease, mark_body, &marking, err);
+    return store_directory_tx(store, lease, mark_body, &marking, err);
 }
 
 /* ---- hold ---- */
@@ -146,7 +147,7 @@ static int subscribe_one(struct store *store, const struct store_mailbox *mailbo
 {
     enum store_added added = STORE_ADDED_UNCHANGED;
     struct err why = {0};
-    int result = store_mailbox_add(store, mailbox, &route, 1, &added, &why);
+    int result = CRASH_AFTER(FOLLOWED_ADDED, store_mailbox_add(store, mailbox, &route, 1, &added, &why));
     if (result != 0 && why.retry != ERR_RETRY_NEVER) {
         *err = why;
         return -1;

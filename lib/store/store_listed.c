@@ -4,6 +4,7 @@
  */
 #include "store/store_listed.h"
 
+#include "base/crash.h"
 #include "base/str.h"
 #include "store/store_directory_tx.h"
 #include "store/store_query.h"
@@ -355,7 +356,7 @@ int store_listed_pair(struct store *store, const struct store_directory_lease *l
                                            prove_equal, prove_settled, want_rest};
     struct pairing pairing = {lease->route_id, store_directory_tx_kind(kind), since_listing};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        if (store_directory_tx(store, lease, steps[i], &pairing, err) != 0)
+        if (CRASH_AFTER(PAIRED, store_directory_tx(store, lease, steps[i], &pairing, err)) != 0)
             return -1;
     return 0;
 }

@@ -29,9 +29,10 @@ class Point(str):
     kind = property(lambda self: self.split(" ", 1)[0])
 
 
-def all_points():
-    """What lib/base/crash.h lists."""
-    found = re.findall(r'^ *X\((\w+), \w+, "(.*)"\)', (ROOT / "lib/base/crash.h").read_text(), re.M)
+def all_points(program="COPIER"):
+    """What lib/base/crash.h lists of it."""
+    text = (ROOT / "lib/base/crash.h").read_text().split(f"#define CRASH_POINTS_{program}(X)", 1)[1].split("\n\n", 1)[0]
+    found = re.findall(r'^ *X\((\w+), \w+, +"(.*)"\)', text, re.M)
     return [Point(f"{kind} {name}") for kind, name in found]
 
 

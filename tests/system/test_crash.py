@@ -54,8 +54,10 @@ def test_every_point_was_reached():
 
 
 def test_shipped_programs_have_no_crash_points():
+    points = [*all_points(), *all_points("LDAPSYNC"), "MIRROR_CRASH"]
+
     def named(program):
         content = program.read_bytes()
-        return [point for point in [*all_points(), "MIRROR_CRASH"] if point.encode() in content]
-    assert len(named(CRASH_BIN / "mirror-copier")) == len(all_points()) + 1
+        return [point for point in points if point.encode() in content]
+    assert all(len(named(CRASH_BIN / program)) == len(points) for program in ("mirror-copier", "mirror-ldapsync"))
     assert [program for program in BIN.iterdir() if named(program)] == []

@@ -26,9 +26,10 @@ DIRECTORY = {"poll_seconds": 0.3, "list_minutes": 0.02, "delay_seconds": 1, "ove
 class World:
     """Two mail stores that nobody uses, a directory at each, and the product between them."""
 
-    def __init__(self, directory=None, target=None, ldap_production=None, users_password=None, numbers=NUMBERS, **production):
+    def __init__(self, directory=None, target=None, ldap_production=None, users_password=None, numbers=NUMBERS,
+                 classes=CLASSES, workers=None, **production):
         self.mail = [Dovecot(), Dovecot(users_password=users_password)]
-        self.users_password, self.numbers = users_password, numbers
+        self.users_password, self.numbers, self.classes, self.workers = users_password, numbers, classes, workers or {}
         self.production = Slapd(**{"read_only": True, **production})
         self.target = Slapd(suffix="o=backup", **(target or {}))
         self.directory = {**DIRECTORY, **(directory or {})}
@@ -38,14 +39,14 @@ class World:
     def __enter__(self):
         for server in (*self.mail, self.production, self.target):
             server.start()
-        self.production.load(subscribers.make(self.production.suffix, self.numbers, classes=CLASSES))
+        self.production.load(subscribers.make(self.production.suffix, self.numbers, classes=self.classes))
         sites = [{**site(name, mail), "ldap": directory.section(**changes)} for name, mail, directory, changes in zip(
             ("production", "dr"), self.mail, (self.production, self.target), (self.ldap_production, {}))]
         secrets = {f"{name}.secret": self.mail[0].password for name in ("production", "dr")}
         if self.users_password:
             sites[0]["test_passwords"] = [{"mailbox": str(number), "password_file": f"{number}.secret"} for number in (1001, 1002)]
             secrets |= {"1001.secret": self.users_password, "1002.secret": "Wrong4711"}
-        config = {"sites": sites, "workers": {"scanner": 1, "copier": 1, "api": 1},
+        config = {"sites": sites, "workers": {"scanner": 1, "copier": 1, "api": 1, **self.workers},
                   "routes": [{"name": "dr", "from": "production", "to": "dr", "directory": self.directory}]}
         self.product = Product(config, secrets=secrets)
         self.product.start()

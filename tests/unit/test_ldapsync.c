@@ -184,7 +184,10 @@ static const struct {
     {"uid=1,o=b", "uid=1,o=b|blob=2", "replace blob;"},
     {"uid=1,o=b|roomNumber=1", "uid=1,o=b|roomNumber=2", ""},
     {"uid=2,o=b|uid=2|a=1", "uid=1,o=b|uid=1|a=2", "rename uid=2;delete a=2;add a=1;"},
-    {"uid=2,o=b|uid=2", "uid=2,ou=x,o=b|uid=2", "rename uid=2;"},
+    {"uid=2,o=b|uid=2", "uid=2,ou=x,o=b|uid=2", "rename uid=2 and keep the old;"},
+    {"cn=x,o=b|cn=x|uid=1", "uid=1,o=b|uid=1", "rename cn=x and keep the old;"},
+    {"cn=x,o=b|cn=x|uid=2", "uid=1,o=b|uid=1", "rename cn=x;add uid=2;"},
+    {"cn=x,o=b|cn=x|uid=1", "uid=1+a=2,o=b|uid=1|a=2", "rename cn=x and keep the old;delete a=2;"},
 };
 
 static void print_change(const struct change *change, char *text, size_t size)
@@ -193,7 +196,8 @@ static void print_change(const struct change *change, char *text, size_t size)
     size_t len = 0;
     text[0] = '\0';
     if (change->new_rdn)
-        len += (size_t)snprintf(text, size, "rename %s;", change->new_rdn);
+        len += (size_t)snprintf(text, size, "rename %s%s;", change->new_rdn,
+                                change->keep_old_rdn ? " and keep the old" : "");
     for (size_t i = 0; i < change->mod_count; i++) {
         const LDAPMod *mod = change->mods[i];
         len +=
