@@ -128,8 +128,10 @@ static int apply(struct following *following, struct err *err)
     if (result.in_list == 0)
         log_warning("nobody of production is to be subscribed; nothing is put on hold for that");
     while (count == STORE_FOLLOW_BATCH)
-        count = store_follow_subscribe(store, &round->claim->lease, following->number, round->route->name,
-                                       after, &added, err);
+        count = round_guard(round, err) != 0
+                    ? -1
+                    : store_follow_subscribe(store, &round->claim->lease, following->number,
+                                             round->route->name, after, &added, err);
     if (added + result.held + result.resumed > 0)
         log_info("mailboxes follow the directory", LOG_UINT("subscribed", added),
                  LOG_UINT("put_on_hold", result.held), LOG_UINT("resumed", result.resumed));

@@ -90,6 +90,9 @@ static int send_request(struct listing *listing, const char *filter, uint32_t an
         return 0;
     listing->message_id = 0;
     connection_fail(listing->params.connection, code, "", err);
+    if (code == LDAP_FILTER_ERROR)
+        err_prefix(err, "correct subscriber_filter, cos_filter or subscribe_filter (RFC 4515): %.200s",
+                   filter);
     err->scope = ERR_SITE;
     return -1;
 }

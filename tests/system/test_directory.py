@@ -176,6 +176,19 @@ def test_more_than_the_brake_lets_pass_is_held(world):
     assert "more than 20" in [reason for _, state, reason in world.states() if state == "held"][0]
 
 
+def test_a_size_limit_of_500_and_no_pages():
+    """1,200 subscribers in ranges of numbers: all of them, a change, one who leaves; none is taken for gone."""
+    with World(numbers=range(1001, 2201), size_limit=500, paging="refused") as world:
+        world.await_equal(60)
+        assert len(world.states()) == 1200
+        world.change(1777, {"sn": [b"Changed"]})
+        world.remove([2200])
+        world.await_equal(60)
+        world.compare_whole()
+        world.await_equal()
+        assert len(world.removals()) == 1
+
+
 def test_look_before_it_leaps():
     """A dry run says what the sync will do, shows no secret, and writes nothing; then the sync does it."""
     with World(directory={"poll_seconds": 3600, "list_minutes": 1000}) as world:

@@ -5,6 +5,7 @@ import json
 import mailbox
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import ldap
@@ -141,6 +142,33 @@ def test_no_room_no_new_one_until_there_is_a_place(world, tmp_path):
     world.await_equal(30)
     assert [held(row["place"])["INBOX"] for row in handovers(world) if row["state"] == "done"] == [theirs]
     assert all(row["place"].startswith(str(place)) for row in handovers(world) if row["state"] == "done")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "small", place], check=False, capture_output=True).returncode:
+        pytest.skip("a file system can be mounted by root alone")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_is_said_and_waited_for(small_disk, world):
+    target = world.mail[1]
+    settle_1001(world)
+    theirs = bodies(target, 1001)
+    world.reconfigure(hold_dir=str(small_disk / "held"))
+    clear(world.mail[0], 1001)
+    world.succeed(1001)
+    wait_for(lambda: "make room there" in world.product.ctl("why", "1001").out, 40, lambda: world.product.log_tail(20))
+    assert "has room for 2 MiB" in (status := world.product.ctl("status").out) and str(small_disk) in status, status
+    assert bodies(target, 1001) == theirs and ["1001", "waiting"] in [row[:2] for row in world.states()]
+    subprocess.run(["mount", "-o", "remount,size=400m", small_disk], check=True)
+    wait_for(lambda: bodies(target, 1001) == [], 60, lambda: f"handed over {world.product.log_tail(20)}")
+    world.await_equal(30)
+    assert [held(row["place"])["INBOX"] for row in handovers(world)] == [theirs]
 
 
 def test_two_who_swap_their_numbers_keep_their_messages(world):
