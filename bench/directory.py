@@ -113,13 +113,14 @@ class Ours:
     def changes(self, numbers, audio_bytes):
         """From the last of so many changed recorded names on production until all are on the target."""
         connection, there = self.production.admin(), self.target.admin()
+        mark = f"changed {time.monotonic_ns()}"  # production is the same in all rounds
         for number in numbers:
             (dn, _), = connection.search_s(self.production.people_dn, ldap.SCOPE_SUBTREE, f"(standinMailbox={number})",
                                            ["1.1"])
             connection.modify_s(dn, [(ldap.MOD_REPLACE, "standinNameAudio", [b"\0new" * (audio_bytes // 4)]),
-                                     (ldap.MOD_REPLACE, "description", [b"changed"])])
+                                     (ldap.MOD_REPLACE, "description", [mark.encode()])])
         began = time.monotonic()
-        wait_for(lambda: len(there.search_s(self.target.people_dn, ldap.SCOPE_SUBTREE, "(description=changed)",
+        wait_for(lambda: len(there.search_s(self.target.people_dn, ldap.SCOPE_SUBTREE, f"(description={mark})",
                                             ["1.1"])) == len(numbers), 120, "the changes", interval=0.1)
         return time.monotonic() - began
 

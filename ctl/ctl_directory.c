@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PAGE = 500, SHORTEST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 500, DIFF_SECONDS = 600 };
+enum { PAGE = 500, SHORTEST_PAUSE_MS = 200, LONGEST_PAUSE_MS = 250, DIFF_SECONDS = 600 };
 
 /* ---- status ---- */
 

@@ -248,6 +248,7 @@ static void give_back(struct round *round, bool ended, const struct err *error)
         finish.changes_seen = true;
         finish.listed = round->names_whole;
         finish.compared = round->full_whole;
+        finish.compared_seconds_ago = (double)(clock_boot_ms() - round->began_boot_ms) / 1000;
         finish.means = means_of(round);
         if (change_marks_pack(&round->new_marks, &packed) == 0)
             finish.mark = &packed;
@@ -285,8 +286,11 @@ static int may_begin(const struct round *round, struct err *err)
 bool round_run(struct round_tools *tools, struct store_directory_claim *claim, char *said, size_t said_size)
 {
     const struct config *config = daemon_config(tools->daemon);
-    struct round round = {
-        .tools = tools, .config = config, .route = config_route_find(config, claim->route), .claim = claim};
+    struct round round = {.tools = tools,
+                          .config = config,
+                          .route = config_route_find(config, claim->route),
+                          .claim = claim,
+                          .began_boot_ms = clock_boot_ms()};
     struct err err = {0};
     int result;
     log_context_push("route", claim->route);

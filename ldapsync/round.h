@@ -50,6 +50,7 @@ struct round {
     struct err doubt;                     /* the first thing that was not whole; the rest went on */
     struct err lost;                      /* why the round must stop at once; ERR_NONE: nothing */
     uint32_t written, refused, removed;
+    int64_t began_boot_ms;
 };
 
 /* Does the round and gives the row back to the store. What is worth telling people goes to `said`; false: nothing was

@@ -404,7 +404,7 @@ CREATE TABLE IF NOT EXISTS handover (
 -- ldapsync (the rest, fenced by lease_epoch). full_: compare both sides whole; dry_: only plan, into directory_difference.
 -- listing_seq: numbers the listings of `listed`. change_mark: what the next question for changes begins with; stored only
 -- after all that it covers is settled; mark_kind says what it is. changes_at: production was asked for changes and answered;
--- listed_at: it told all its numbers; compared_at: both sides were compared whole. foreign_: entries of the target that
+-- listed_at: it told all its numbers; compared_at: when the last comparison of both whole sides began. foreign_: entries of the target that
 -- never came from us, left alone. id_attribute: what the owners of the mirrors were told by. troubles: entries that can't be mirrored (no number, a number twice): directory_trouble.
 CREATE TABLE IF NOT EXISTS directory (
   route_id          INT UNSIGNED NOT NULL PRIMARY KEY,
@@ -468,8 +468,7 @@ CREATE TABLE IF NOT EXISTS listed (
   listing   BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (route_id, side, kind, dn),
   KEY number (route_id, side, kind, number),
-  KEY identity (route_id, side, kind, identity),
-  KEY listing (route_id, side, kind, listing)
+  KEY identity (route_id, side, kind, identity)
 );
 
 -- directory_trouble: entries that can't be mirrored at all, in words: without a number, a number that two have. Written by:
@@ -494,7 +493,8 @@ CREATE TABLE IF NOT EXISTS directory_trouble (
 -- kept: gone, and stays on the target: a person refused that plan, or it is a test mailbox. Only rows with gone_at are any of these
 -- three. A row goes when its entry is gone from both sides. todo: the writer is to look at it. settled_*: the digests of both sides when it was last settled:
 -- while both are so, nothing is new, though they differ. gone_*: since when and in how many whole listings it was missed.
--- differs_since: NULL while equal. matched_listing: the last list of those to be subscribed that it was in.
+-- differs_since: NULL while equal. proven_at: when it was found equal, by reading both sides; directory.compared_at proves what is
+-- equal anew. matched_listing: the last list of those to be subscribed that it was in.
 CREATE TABLE IF NOT EXISTS entry (
   entry_id            BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   route_id            INT UNSIGNED NOT NULL,

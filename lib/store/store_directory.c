@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "store/store_directory_tx.h"
+#include "store/store_entry_row.h"
 #include "store/store_query.h"
 
 #include <string.h>
@@ -224,15 +225,16 @@ static int record_progress(struct store *store, const struct ending *ending, str
                       "GREATEST(dry_done_seq, ?), "
                       "changes_at = IF(?, UTC_TIMESTAMP(6), changes_at), listed_at = IF(?, UTC_TIMESTAMP(6), "
                       "listed_at), "
-                      "list_wanted = IF(?, 0, list_wanted), compared_at = IF(?, UTC_TIMESTAMP(6), "
-                      "compared_at), mark_kind = "
+                      "list_wanted = IF(?, 0, list_wanted), compared_at = IF(?, UTC_TIMESTAMP(6) "
+                      "- INTERVAL ? * 1000000 MICROSECOND, compared_at), mark_kind = "
                       "COALESCE(?, mark_kind), change_mark = COALESCE(?, change_mark), means = COALESCE(?, "
                       "means) WHERE "
                       "route_id = ?",
                       bind_u64(finish->wanted_seq), bind_u64(finish->full_wanted_seq),
                       bind_u64(finish->dry_wanted_seq), bind_u64(finish->dry_wanted_seq),
                       bind_bool(finish->changes_seen), bind_bool(finish->listed), bind_bool(finish->listed),
-                      bind_bool(finish->compared), bind_text(mark ? mark_word(mark->kind) : NULL),
+                      bind_bool(finish->compared), bind_real(finish->compared_seconds_ago),
+                      bind_text(mark ? mark_word(mark->kind) : NULL),
                       bind_bytes_if(mark != NULL, mark ? mark->bytes : "", mark ? mark->len : 0),
                       bind_text(finish->means), bind_u64(ending->claim->lease.route_id)) < 0
                ? -1
@@ -362,18 +364,17 @@ int store_directory_want(struct store *store, const struct store_directory_ask *
 static int read_counts(struct store *store, uint32_t route_id, const char *kind,
                        struct store_directory_counts *counts, struct err *err)
 {
-    struct store_query *query =
-        STORE_ROWS(store, err,
-                   "SELECT COUNT(*), COALESCE(SUM(state = 'equal'), 0), COALESCE(SUM(state = 'differs'), 0), "
-                   "COALESCE(SUM(state = "
-                   "'missing'), 0), COALESCE(SUM(state = 'waiting'), 0), COALESCE(SUM(state = 'unproven'), "
-                   "0), COALESCE(SUM(state "
-                   "= 'gone'), 0), COALESCE(SUM(state = 'held'), 0), COALESCE(SUM(state = 'kept'), 0), "
-                   "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(differs_since), UTC_TIMESTAMP(6)) / 1e6, 0), "
-                   "TIMESTAMPDIFF(MICROSECOND, MIN(IF(state = 'equal', proven_at, NULL)), UTC_TIMESTAMP(6)) "
-                   "/ 1e6 FROM entry "
-                   "WHERE route_id = ? AND kind = ?",
-                   bind_u64(route_id), bind_text(kind));
+    struct store_query *query = STORE_ROWS(
+        store, err,
+        "SELECT COUNT(*), COALESCE(SUM(e.state = 'equal'), 0), COALESCE(SUM(e.state = 'differs'), 0), "
+        "COALESCE(SUM(e.state = 'missing'), 0), COALESCE(SUM(e.state = 'waiting'), 0), "
+        "COALESCE(SUM(e.state = 'unproven'), 0), COALESCE(SUM(e.state = 'gone'), 0), "
+        "COALESCE(SUM(e.state = 'held'), 0), COALESCE(SUM(e.state = 'kept'), 0), "
+        "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(e.differs_since), UTC_TIMESTAMP(6)) / 1e6, 0), "
+        "TIMESTAMPDIFF(MICROSECOND, MIN(IF(e.state = 'equal', " STORE_ENTRY_PROVEN_AT
+        ", NULL)), UTC_TIMESTAMP(6)) / 1e6 FROM entry e JOIN directory d ON d.route_id = e.route_id "
+        "WHERE e.route_id = ? AND e.kind = ?",
+        bind_u64(route_id), bind_text(kind));
     if (query && store_query_next(query)) {
         uint32_t *columns[] = {&counts->total,   &counts->equal,   &counts->differs,
                                &counts->missing, &counts->waiting, &counts->unproven,

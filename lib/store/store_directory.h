@@ -64,6 +64,7 @@ int store_directory_want_full(struct store *store, const struct store_directory_
 struct store_directory_finish {
     uint64_t wanted_seq, full_wanted_seq, dry_wanted_seq; /* as claimed: become the done ones. 0: not done */
     bool changes_seen, listed, compared; /* production answered; told all numbers; both compared whole */
+    double compared_seconds_ago;         /* when the comparison began */
     const struct store_mark *mark;       /* NULL: stays */
     const char *means;                   /* "syncrepl", ...; NULL: stays */
     double next_seconds;                 /* due again after */

@@ -4,7 +4,7 @@
 #include "store/store_entry.h"
 
 #include "base/str.h"
-#include "store/store_query.h"
+#include "store/store_entry_row.h"
 
 #define AGE(column) "TIMESTAMPDIFF(MICROSECOND, " column ", UTC_TIMESTAMP(6)) / 1e6"
 
@@ -38,16 +38,21 @@ int store_entry_list(struct store *store, const struct store_entry_filter *filte
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT e.entry_id, r.name, e.kind, e.number, e.name, e.identity, e.cos, e.state, e.attributes, "
-        "e.reason, " AGE("e.differs_since") ", " AGE("e.proven_at") ", -" AGE("e.next_try_at") ", " AGE(
-            "e.password_proven_at") ", "
-                                    "e.password_error, COALESCE((SELECT GROUP_CONCAT(a.name, ': ', a.words "
-                                    "SEPARATOR '\\n') FROM entry_attribute a "
-                                    "WHERE a.entry_id = e.entry_id), '') FROM entry e JOIN route r ON "
-                                    "r.route_id = e.route_id WHERE "
-                                    "e.entry_id > ? AND (? IS NULL OR r.name = ?) AND (? IS NULL OR e.number "
-                                    "= ?) AND (? IS NULL OR e.kind = ?) AND (? "
-                                    "IS NULL OR e.state = ?) AND (NOT ? OR e.state <> 'equal') ORDER BY "
-                                    "e.entry_id LIMIT ?",
+        "e.reason, " AGE("e.differs_since") ", " AGE(STORE_ENTRY_PROVEN_AT) ", -" AGE(
+            "e.next_try_at") ", " AGE("e.password_proven_at") ", "
+                                                              "e.password_error, COALESCE((SELECT "
+                                                              "GROUP_CONCAT(a.name, ': ', a.words "
+                                                              "SEPARATOR '\\n') FROM entry_attribute a "
+                                                              "WHERE a.entry_id = e.entry_id), '') FROM "
+                                                              "entry e JOIN route r ON "
+                                                              "r.route_id = e.route_id JOIN directory d ON "
+                                                              "d.route_id = e.route_id WHERE "
+                                                              "e.entry_id > ? AND (? IS NULL OR r.name = ?) "
+                                                              "AND (? IS NULL OR e.number "
+                                                              "= ?) AND (? IS NULL OR e.kind = ?) AND (? "
+                                                              "IS NULL OR e.state = ?) AND (NOT ? OR e.state "
+                                                              "<> 'equal') ORDER BY "
+                                                              "e.entry_id LIMIT ?",
         bind_u64(filter->after_entry_id), bind_text(filter->route), bind_text(filter->route),
         bind_text(filter->number), bind_text(filter->number), bind_text(kind), bind_text(kind),
         bind_text(state), bind_text(state), bind_bool(unequal),

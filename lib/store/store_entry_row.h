@@ -20,6 +20,11 @@
     "'production' AND p.kind = e.kind AND p.dn = e.source_dn)"
 #define STORE_ENTRY_ROW STORE_ENTRY_ROW_WITH("e.state")
 
+/* An entry that is equal is proven anew by each whole comparison of the directory `d`, without being written. NULL: never was. */
+#define STORE_ENTRY_PROVEN_AT                                                                                \
+    "IF(e.state = 'equal' AND e.gone_at IS NULL AND d.compared_at > e.proven_at, d.compared_at, "            \
+    "e.proven_at)"
+
 void store_entry_row_read(struct store_query *query, struct store_entry *entry);
 /* As many as the query's LIMIT says; frees it. How many, or -1. */
 int store_entry_row_read_all(struct store_query *query, struct store_entry *entries_out, struct err *err);

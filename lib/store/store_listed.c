@@ -306,30 +306,20 @@ static int adopt(struct store *store, void *context, struct err *err)
 #define COMPARED "UPDATE entry e JOIN " ON_PRODUCTION " LEFT JOIN " ON_TARGET
 #define OF_PAIRING " WHERE e.route_id = ? AND e.kind = ? AND l.listing >= ? AND e.gone_at IS NULL AND "
 
+/* Proven only where both sides were read just now: each has the number of the last listing that read it. What was equal with the
+ * same digests stays as it is: directory.compared_at proves it (20,000 rows need not be written for that). */
 static int prove_equal(struct store *store, void *context, struct err *err)
 {
     const struct pairing *pairing = context;
-    return STORE_EXEC(
-               store, err,
-               COMPARED
-               " SET e.state = 'equal', e.proven_at = UTC_TIMESTAMP(6), e.todo = 0, e.differs_since = NULL, "
-               "e.attributes = '', e.reason = '', e.fail_count = 0, e.next_try_at = NULL, "
-               "e.settled_source = l.digest, e.settled_target = t.digest" OF_PAIRING "l.digest = t.digest",
-               bind_u64(pairing->route_id), bind_text(pairing->kind), bind_u64(pairing->since)) < 0
-               ? -1
-               : 0;
-}
-
-static int prove_settled(struct store *store, void *context, struct err *err)
-{
-    const struct pairing *pairing = context;
-    return STORE_EXEC(
-               store, err,
-               COMPARED
-               " SET e.proven_at = UTC_TIMESTAMP(6)" OF_PAIRING
-               "e.state = 'equal' AND l.digest <> t.digest AND l.digest = e.settled_source AND t.digest = "
-               "e.settled_target",
-               bind_u64(pairing->route_id), bind_text(pairing->kind), bind_u64(pairing->since)) < 0
+    return STORE_EXEC(store, err,
+                      COMPARED
+                      " SET e.state = 'equal', e.proven_at = IF(l.listing = t.listing, UTC_TIMESTAMP(6), "
+                      "e.proven_at), e.todo = 0, e.differs_since = NULL, "
+                      "e.attributes = '', e.reason = '', e.fail_count = 0, e.next_try_at = NULL, "
+                      "e.settled_source = l.digest, e.settled_target = t.digest" OF_PAIRING
+                      "l.digest = t.digest AND NOT (e.state = 'equal' AND NOT e.todo AND e.settled_source "
+                      "<=> l.digest AND e.settled_target <=> t.digest)",
+                      bind_u64(pairing->route_id), bind_text(pairing->kind), bind_u64(pairing->since)) < 0
                ? -1
                : 0;
 }
@@ -352,8 +342,8 @@ static int want_rest(struct store *store, void *context, struct err *err)
 int store_listed_pair(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,
                       uint64_t since_listing, struct err *err)
 {
-    static store_tx_body *const steps[] = {note_twice,  make_entries,  refresh_entries, adopt,
-                                           prove_equal, prove_settled, want_rest};
+    static store_tx_body *const steps[] = {note_twice, make_entries, refresh_entries,
+                                           adopt,      prove_equal,  want_rest};
     struct pairing pairing = {lease->route_id, store_directory_tx_kind(kind), since_listing};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         if (CRASH_AFTER(PAIRED, store_directory_tx(store, lease, steps[i], &pairing, err)) != 0)

@@ -189,6 +189,24 @@ def test_a_size_limit_of_500_and_no_pages():
         assert len(world.removals()) == 1
 
 
+def test_only_a_whole_comparison_proves_what_did_not_change():
+    """Listing production's numbers, again and again, reads neither what is in the entries nor the target."""
+    with World(numbers=range(1001, 1006)) as world:
+        world.await_equal()
+        world.await_settled()
+
+        def proof():
+            return next(entry for entry in world.product.ctl("directory", "list", "--all", "--json").json
+                        if entry["number"] == "1003")["proven_seconds"]
+        world.compare_whole()
+        young = proof()
+        world.await_listings()
+        old = proof()
+        assert old > young >= 0
+        world.compare_whole()
+        assert proof() < old
+
+
 def test_look_before_it_leaps():
     """A dry run says what the sync will do, shows no secret, and writes nothing; then the sync does it."""
     with World(directory={"poll_seconds": 3600, "list_minutes": 1000}) as world:
