@@ -70,6 +70,9 @@ static int trouble(struct intake *intake, const char *dn, const char *number, co
                    struct err *err)
 {
     char normal[STORE_DN_BYTES];
+    intake->has_trouble = true;
+    if (intake->sums_only)
+        return 0;
     if (dn_normalise(dn, normal, sizeof(normal)) != 0)
         str_into(normal, sizeof(normal), dn);
     struct store_trouble_entry entry = {.dn = normal, .number = number, .words = words};
@@ -125,6 +128,15 @@ static void digest_target(const struct intake *intake, const struct entry *entry
     listed->has_digest = true;
 }
 
+/* The row that stands behind the batch. */
+static int take(struct intake *intake, struct err *err)
+{
+    if (!intake->sums_only)
+        return ++intake->batched == STORE_LISTED_BATCH ? intake_flush(intake, err) : 0;
+    store_listed_sum_add(&intake->of_request, &intake->batch[0]);
+    return 0;
+}
+
 int intake_entry(void *context, const struct entry *entry, struct err *err)
 {
     struct intake *intake = context;
@@ -147,7 +159,7 @@ int intake_entry(void *context, const struct entry *entry, struct err *err)
         return -1;
     if (!named && (is_production || listed->dn[0] == '\0'))
         return 0;
-    return ++intake->batched == STORE_LISTED_BATCH ? intake_flush(intake, err) : 0;
+    return take(intake, err);
 }
 
 void intake_bad_entry(void *context, const char *dn, const struct err *why)
@@ -156,6 +168,23 @@ void intake_bad_entry(void *context, const char *dn, const struct err *why)
     struct err err = {0};
     if (trouble(intake, dn, "", why->text, &err) != 0)
         round_doubt(intake->round, &err);
+}
+
+struct store_listed_sum intake_sum(const struct intake *intake)
+{
+    struct store_listed_sum sum = intake->sum;
+    store_listed_sum_join(&sum, &intake->of_request);
+    return sum;
+}
+
+void intake_mark(void *context, enum listing_mark mark)
+{
+    struct intake *intake = context;
+    if (mark == LISTING_REQUEST)
+        intake->sum = intake_sum(intake);
+    if (mark == LISTING_ALL_AGAIN)
+        intake->sum = (struct store_listed_sum){0};
+    intake->of_request = (struct store_listed_sum){0};
 }
 
 const char *intake_lacks(const struct intake *intake)

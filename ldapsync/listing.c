@@ -71,6 +71,12 @@ static void wait_anew(struct listing *listing, uint32_t seconds)
     listing->answer_until_boot_ms = clock_boot_ms() + (int64_t)seconds * 1000;
 }
 
+static void tell(const struct listing *listing, enum listing_mark mark)
+{
+    if (listing->params.on_mark)
+        listing->params.on_mark(listing->params.context, mark);
+}
+
 /* 0, or -1: the connection is gone. */
 static int send_request(struct listing *listing, const char *filter, uint32_t answer_seconds, struct err *err)
 {
@@ -85,6 +91,7 @@ static int send_request(struct listing *listing, const char *filter, uint32_t an
                                &listing->message_id);
     ldap_control_free(page);
     listing->in_request = 0;
+    tell(listing, LISTING_REQUEST);
     wait_anew(listing, answer_seconds);
     if (code == LDAP_SUCCESS)
         return 0;
@@ -116,6 +123,7 @@ static int begin_ranges(struct listing *listing, enum ranges_form form, struct e
     listing->ranges = ranges_new(listing->params.filter, listing->params.number_attribute, form);
     listing->before_ranges = listing->count;
     listing->announced = 0;
+    tell(listing, LISTING_ALL_AGAIN);
     return go_on(listing, err);
 }
 
@@ -170,8 +178,10 @@ static int after_limit(struct listing *listing, int code, const char *words, str
     if (!listing->ranges)
         return begin_ranges(listing, RANGES_PREFIXES, err);
     bool is_hopeless = ++listing->splits > SPLITS_FOR_NOTHING + listing->count;
-    if (!is_hopeless && ranges_split(listing->ranges))
+    if (!is_hopeless && ranges_split(listing->ranges)) {
+        tell(listing, LISTING_REQUEST_AGAIN);
         return go_on(listing, err);
+    }
     connection_fail(listing->params.connection, code, words, err);
     doubt(listing, err->text);
     err_clear(err);

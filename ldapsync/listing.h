@@ -14,6 +14,9 @@
 
 struct listing;
 
+/* A request begins; what came of it comes again, in smaller ranges; all that came of the listing does. */
+enum listing_mark { LISTING_REQUEST, LISTING_REQUEST_AGAIN, LISTING_ALL_AGAIN };
+
 struct listing_params {
     struct connection *connection;
     const char *base, *filter;
@@ -24,6 +27,8 @@ struct listing_params {
     int (*on_entry)(void *context, const struct entry *entry, struct err *err);
     /* An entry that could not be read (too big): the listing goes on, and is not whole. */
     void (*on_bad_entry)(void *context, const char *dn, const struct err *why);
+    /* For who must not count an entry twice; NULL: no matter. */
+    void (*on_mark)(void *context, enum listing_mark mark);
     void *context;
 };
 

@@ -75,7 +75,8 @@ static void mac_add_parts(EVP_MAC_CTX *mac, struct mapping_parts *parts, bool wi
 {
     for (size_t i = 0; i < parts->count; i++)
         fold_class(&parts->items[i]);
-    qsort(parts->items, parts->count, sizeof(*parts->items), compare_parts);
+    if (parts->count > 0)
+        qsort(parts->items, parts->count, sizeof(*parts->items), compare_parts);
     for (size_t i = 0; i < parts->count; i++) {
         const struct mapping_part *part = &parts->items[i];
         if ((part->rule->kept && !with_kept) || (i > 0 && compare_parts(part - 1, part) == 0))

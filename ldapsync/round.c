@@ -104,13 +104,13 @@ static int list(struct round *round, enum store_kind kind, struct err *err)
     bool changed = false;
     uint64_t since = 0;
     if (wanted->full &&
-        (round_list_begin_marks(round, kind, err) != 0 || round_list_both(round, kind, err) != 0))
+        (round_list_begin_marks(round, kind, err) != 0 || round_list_both(round, kind, &changed, err) != 0))
         return -1;
     if (!wanted->full && wanted->changes && round_list_changes(round, kind, &since, &changed, err) != 0)
         return -1;
     if (!wanted->full && wanted->names && round_list_names(round, kind, err) != 0)
         return -1;
-    if (!wanted->names && !changed)
+    if (!changed && (wanted->full || !wanted->names))
         return 0;
     return store_listed_pair(round->tools->store, &round->claim->lease, kind, wanted->names ? 0 : since, err);
 }

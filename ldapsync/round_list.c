@@ -43,6 +43,7 @@ static struct listing_params params_of(struct intake *intake, struct connection 
                                    .page_size = round_ldap(round, side)->page_size,
                                    .on_entry = intake_entry,
                                    .on_bad_entry = intake_bad_entry,
+                                   .on_mark = intake_mark,
                                    .context = intake};
 }
 
@@ -105,43 +106,101 @@ static void begin_at_newest(struct round *round, const struct intake *intake)
                     LOG_STR("site", round->route->from));
 }
 
-int round_list_both(struct round *round, enum store_kind kind, struct err *err)
+/* Both sides of a whole listing. */
+struct both {
+    struct intake *production, *target;
+    struct listing *of_production, *of_target;
+};
+
+static void both_init(struct both *both, struct round *round, enum store_kind kind, uint64_t number)
 {
-    struct intake *production = mem_new(sizeof(*production)), *target = mem_new(sizeof(*target));
-    struct listing *a = NULL, *b = NULL;
-    uint64_t number;
-    bool production_whole, target_whole;
-    int result = CRASH_AFTER(
-        LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease, &number, err));
-    if (result != 0)
-        goto out;
-    intake_init(production, round,
-                &(struct store_listing){.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number});
-    intake_init(target, round,
-                &(struct store_listing){.kind = kind, .side = STORE_LISTED_TARGET, .listing = number});
-    struct listing_params of_production = params_of(production, round->production, all_and_time);
-    struct listing_params of_target = params_of(target, round->target, NULL);
-    a = listing_new(&of_production);
-    b = listing_new(&of_target);
-    result = listing_run(a, b, err);
-    if (result == 0)
-        result = check_rights(production, err);
-    if (result == 0)
-        result = conclude(production, a, &production_whole, err);
-    if (result == 0)
-        begin_at_newest(round, production);
-    if (result == 0)
-        result = conclude(target, b, &target_whole, err);
-    if (result == 0) {
-        round->full_whole = round->full_whole && production_whole && target_whole;
-        round->names_whole = round->names_whole && production_whole;
-    }
-out:
-    listing_free(a);
-    listing_free(b);
-    free(production);
-    free(target);
+    struct store_listing listing = {.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number};
+    both->production = mem_new(sizeof(*both->production));
+    both->target = mem_new(sizeof(*both->target));
+    intake_init(both->production, round, &listing);
+    listing.side = STORE_LISTED_TARGET;
+    intake_init(both->target, round, &listing);
+    struct listing_params of_production = params_of(both->production, round->production, all_and_time);
+    struct listing_params of_target = params_of(both->target, round->target, NULL);
+    both->of_production = listing_new(&of_production);
+    both->of_target = listing_new(&of_target);
+}
+
+static void both_fini(struct both *both)
+{
+    listing_free(both->of_production);
+    listing_free(both->of_target);
+    free(both->production);
+    free(both->target);
+}
+
+static int is_side_as_listed(const struct intake *intake, bool *same_out, struct err *err)
+{
+    const struct round *round = intake->round;
+    struct store_listed_sum known, sum = intake_sum(intake);
+    if (store_listed_sum_read(round->tools->store, round->claim->lease.route_id, intake->listing.kind,
+                              intake->listing.side, &known, err) != 0)
+        return -1;
+    *same_out = store_listed_sum_is(&sum, &known);
+    return 0;
+}
+
+/* Reads both sides whole, writes nothing, and compares with what the store knows of them. */
+static int is_as_listed(struct round *round, enum store_kind kind, bool *same_out, struct err *err)
+{
+    struct both both;
+    bool settled = false;
+    *same_out = false;
+    if (store_listed_is_settled(round->tools->store, round->claim->lease.route_id, kind, &settled, err) != 0)
+        return -1;
+    if (!settled)
+        return 0;
+    both_init(&both, round, kind, 0);
+    both.production->sums_only = both.target->sums_only = true;
+    int result = listing_run(both.of_production, both.of_target, err);
+    bool whole = result == 0 && listing_is_whole(both.of_production) && listing_is_whole(both.of_target) &&
+                 !both.production->has_trouble && !both.target->has_trouble;
+    if (whole)
+        result = is_side_as_listed(both.production, same_out, err);
+    if (result == 0 && *same_out)
+        result = is_side_as_listed(both.target, same_out, err);
+    if (result == 0 && *same_out)
+        begin_at_newest(round, both.production);
+    both_fini(&both);
     return result;
+}
+
+static int list_both(struct round *round, enum store_kind kind, struct err *err)
+{
+    struct both both;
+    uint64_t number;
+    bool production_whole = false, target_whole = false;
+    if (CRASH_AFTER(LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease,
+                                                               &number, err)) != 0)
+        return -1;
+    both_init(&both, round, kind, number);
+    int result = listing_run(both.of_production, both.of_target, err);
+    if (result == 0)
+        result = check_rights(both.production, err);
+    if (result == 0)
+        result = conclude(both.production, both.of_production, &production_whole, err);
+    if (result == 0)
+        begin_at_newest(round, both.production);
+    if (result == 0)
+        result = conclude(both.target, both.of_target, &target_whole, err);
+    both_fini(&both);
+    round->full_whole = round->full_whole && production_whole && target_whole;
+    round->names_whole = round->names_whole && production_whole;
+    return result;
+}
+
+int round_list_both(struct round *round, enum store_kind kind, bool *changed_out, struct err *err)
+{
+    bool same = false;
+    if (is_as_listed(round, kind, &same, err) != 0)
+        return -1;
+    *changed_out = !same;
+    return same ? 0 : list_both(round, kind, err);
 }
 
 int round_list_names(struct round *round, enum store_kind kind, struct err *err)

@@ -7,8 +7,10 @@
 
 #include "ldapsync/round.h"
 
-/* Both sides, with all attributes, at once. Where production's is not whole: a doubt, and nothing of it is proof. */
-int round_list_both(struct round *round, enum store_kind kind, struct err *err);
+/* Both sides, with all attributes, at once. Where production's is not whole: a doubt, and nothing of it is proof. *changed_out:
+ * false if all is as it was listed last, which is looked at first where nothing is left to be done: then nothing was written. Where
+ * something is new both sides are read a second time, since what was read is not kept. */
+int round_list_both(struct round *round, enum store_kind kind, bool *changed_out, struct err *err);
 /* Production's DNs, numbers and ids: what is gone. */
 int round_list_names(struct round *round, enum store_kind kind, struct err *err);
 /* What changed since round->marks; new ones to round->new_marks. *changed_out: something did. */

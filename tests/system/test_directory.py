@@ -207,6 +207,35 @@ def test_only_a_whole_comparison_proves_what_did_not_change():
         assert proof() < old
 
 
+@pytest.mark.parametrize("choices", [{}, {"syncprov": True, "sessionlog": 100}, {"size_limit": 15, "paging": "refused"}],
+                         ids=["pages", "syncrepl", "15 entries at a time"])
+def test_a_comparison_that_finds_all_as_it_was_writes_nothing(choices):
+    """And one that finds what was changed on the target meanwhile, or on production, does."""
+    with World(directory={"poll_seconds": 3600, "list_minutes": 1440}, **choices) as world:
+        world.await_equal()
+        world.await_settled()
+
+        def numbers():
+            return world.product.sql("SELECT d.listing_seq, MIN(l.listing), MAX(l.listing) FROM directory d JOIN listed l")
+        world.compare_whole()
+        before, (looked,) = numbers(), world.product.sql("SELECT compared_at FROM directory")
+        world.compare_whole()
+        assert numbers() == before and [looked] < world.product.sql("SELECT compared_at FROM directory")
+        world.change(1010, {"cn": [b"Somebody else"]}, world.target)
+        world.compare_whole()
+        world.await_equal()
+        assert numbers() != before
+        world.change(1011, {"cn": [b"Somebody new"]})
+        world.compare_whole()
+        world.await_equal()
+        world.remove([1012])
+        for _ in range(2):
+            world.compare_whole()
+            time.sleep(DIRECTORY["delay_seconds"])
+        world.compare_whole()
+        world.await_equal()
+
+
 def test_look_before_it_leaps():
     """A dry run says what the sync will do, shows no secret, and writes nothing; then the sync does it."""
     with World(directory={"poll_seconds": 3600, "list_minutes": 1000}) as world:
