@@ -306,19 +306,20 @@ static int adopt(struct store *store, void *context, struct err *err)
 #define COMPARED "UPDATE entry e JOIN " ON_PRODUCTION " LEFT JOIN " ON_TARGET
 #define OF_PAIRING " WHERE e.route_id = ? AND e.kind = ? AND l.listing >= ? AND e.gone_at IS NULL AND "
 
-/* Proven only where both sides were read just now: each has the number of the last listing that read it. What was equal with the
- * same digests stays as it is: directory.compared_at proves it (20,000 rows need not be written for that). */
+/* Proven only where both sides were read just now: each row has the number of the last listing that read it; else it is proven by
+ * the next whole comparison. What was equal with the same digests, and proven, stays as it is: directory.compared_at proves it
+ * (20,000 rows need not be written for that). */
 static int prove_equal(struct store *store, void *context, struct err *err)
 {
     const struct pairing *pairing = context;
     return STORE_EXEC(store, err,
                       COMPARED
                       " SET e.state = 'equal', e.proven_at = IF(l.listing = t.listing, UTC_TIMESTAMP(6), "
-                      "e.proven_at), e.todo = 0, e.differs_since = NULL, "
+                      "NULL), e.todo = 0, e.differs_since = NULL, "
                       "e.attributes = '', e.reason = '', e.fail_count = 0, e.next_try_at = NULL, "
                       "e.settled_source = l.digest, e.settled_target = t.digest" OF_PAIRING
-                      "l.digest = t.digest AND NOT (e.state = 'equal' AND NOT e.todo AND e.settled_source "
-                      "<=> l.digest AND e.settled_target <=> t.digest)",
+                      "l.digest = t.digest AND NOT (e.state = 'equal' AND NOT e.todo AND e.proven_at IS NOT "
+                      "NULL AND e.settled_source <=> l.digest AND e.settled_target <=> t.digest)",
                       bind_u64(pairing->route_id), bind_text(pairing->kind), bind_u64(pairing->since)) < 0
                ? -1
                : 0;

@@ -73,7 +73,8 @@ int store_listed_sum_read(struct store *store, uint32_t route_id, enum store_kin
 
 /* The indexes are named, as in all that is done for a whole directory: see store_listed.c. */
 #define IS_AS_LISTED                                                                                         \
-    "e.state = 'equal' AND NOT e.todo AND e.gone_at IS NULL AND l.digest = e.settled_source AND t.digest = " \
+    "e.state = 'equal' AND NOT e.todo AND e.gone_at IS NULL AND e.proven_at IS NOT NULL AND l.digest = "     \
+    "e.settled_source AND t.digest = "                                                                       \
     "e.settled_target AND (e.number, e.name, e.cos, e.source_dn) = (l.number, l.name, l.cos, l.dn)"
 
 int store_listed_is_settled(struct store *store, uint32_t route_id, enum store_kind kind, bool *settled_out,

@@ -112,9 +112,10 @@ static void fill_directory(struct store_fixture *fixture)
         lease.route_id);
     store_fixture_sql(fixture, "UPDATE listed SET digest = UNHEX(SHA2(number, 256))");
     store_fixture_sql(
-        fixture, "INSERT INTO entry (route_id, kind, identity, number, source_dn, target_dn, state, todo, "
-                 "settled_source, settled_target) SELECT route_id, kind, identity, number, dn, dn, 'equal', "
-                 "0, digest, digest FROM listed WHERE side = 'production'");
+        fixture,
+        "INSERT INTO entry (route_id, kind, identity, number, source_dn, target_dn, state, todo, proven_at, "
+        "settled_source, settled_target) SELECT route_id, kind, identity, number, dn, dn, 'equal', "
+        "0, UTC_TIMESTAMP(6), digest, digest FROM listed WHERE side = 'production'");
 }
 
 static void test_what_is_settled(void **state)
@@ -125,6 +126,7 @@ static void test_what_is_settled(void **state)
         "UPDATE entry SET todo = 1 WHERE number = '3'",
         "UPDATE entry SET state = 'differs' WHERE number = '3'",
         "UPDATE entry SET gone_at = UTC_TIMESTAMP(6) WHERE number = '3'",
+        "UPDATE entry SET proven_at = NULL WHERE number = '3'",
         "UPDATE entry SET settled_source = NULL WHERE number = '3'",
         "UPDATE entry SET settled_target = REPEAT('x', 32) WHERE number = '3'",
         "UPDATE entry SET target_dn = '' WHERE number = '3'",
