@@ -105,6 +105,7 @@ static int run_by_time(const struct refresh_params *params, struct refresh_resul
     listing_params.attributes = attributes;
     listing_params.on_entry = on_timed_entry;
     listing_params.on_bad_entry = on_bad_timed_entry;
+    listing_params.on_mark = NULL;
     listing_params.context = &timed;
     result->mark = *params->mark;
     struct listing *listing = listing_new(&listing_params);

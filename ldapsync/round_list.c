@@ -43,7 +43,6 @@ static struct listing_params params_of(struct intake *intake, struct connection 
                                    .page_size = round_ldap(round, side)->page_size,
                                    .on_entry = intake_entry,
                                    .on_bad_entry = intake_bad_entry,
-                                   .on_mark = intake_mark,
                                    .context = intake};
 }
 
@@ -112,7 +111,8 @@ struct both {
     struct listing *of_production, *of_target;
 };
 
-static void both_init(struct both *both, struct round *round, enum store_kind kind, uint64_t number)
+static void both_init(struct both *both, struct round *round, enum store_kind kind, uint64_t number,
+                      bool sums_only)
 {
     struct store_listing listing = {.kind = kind, .side = STORE_LISTED_PRODUCTION, .listing = number};
     both->production = mem_new(sizeof(*both->production));
@@ -122,6 +122,8 @@ static void both_init(struct both *both, struct round *round, enum store_kind ki
     intake_init(both->target, round, &listing);
     struct listing_params of_production = params_of(both->production, round->production, all_and_time);
     struct listing_params of_target = params_of(both->target, round->target, NULL);
+    both->production->sums_only = both->target->sums_only = sums_only;
+    of_production.on_mark = of_target.on_mark = sums_only ? intake_mark : NULL;
     both->of_production = listing_new(&of_production);
     both->of_target = listing_new(&of_target);
 }
@@ -155,8 +157,7 @@ static int is_as_listed(struct round *round, enum store_kind kind, bool *same_ou
         return -1;
     if (!settled)
         return 0;
-    both_init(&both, round, kind, 0);
-    both.production->sums_only = both.target->sums_only = true;
+    both_init(&both, round, kind, 0, true);
     int result = listing_run(both.of_production, both.of_target, err);
     bool whole = result == 0 && listing_is_whole(both.of_production) && listing_is_whole(both.of_target) &&
                  !both.production->has_trouble && !both.target->has_trouble;
@@ -178,7 +179,7 @@ static int list_both(struct round *round, enum store_kind kind, struct err *err)
     if (CRASH_AFTER(LISTING_BEGUN, store_directory_new_listing(round->tools->store, &round->claim->lease,
                                                                &number, err)) != 0)
         return -1;
-    both_init(&both, round, kind, number);
+    both_init(&both, round, kind, number, false);
     int result = listing_run(both.of_production, both.of_target, err);
     if (result == 0)
         result = check_rights(both.production, err);

@@ -8,6 +8,7 @@ mirror-supervisor below a watcher, waits until mirrorctl is answered, and at the
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,8 @@ class Result:
         """Itself, or AssertionError with the program's words."""
         assert self.exit == 0, f"mirrorctl {' '.join(self.command)}: exit {self.exit}: {self.err}{self.out}"
         return self
+
+CRASH = re.compile(r"^.*(?:ended by signal (?:4|5|6|7|8|11) |Sanitizer: |runtime error: ).*$", re.M)  # SIGILL to SIGSEGV
 
 
 class Product:
@@ -159,7 +162,8 @@ class Product:
             raise GuardError(f"{error}:\n{self.log_tail()}") from None
 
     def stop(self, check=True, seconds=60):
-        """SIGTERM, and waits. With `check`: it must end with 0, and nothing of it may run any more."""
+        """SIGTERM, and waits. With `check`: it must end with 0, nothing of it may run any more, and none of its processes may have
+        crashed, which the supervisor mends so fast that nobody would notice."""
         if not self.guard:
             return None
         status, left = self.guard.stop(seconds)
@@ -167,6 +171,8 @@ class Product:
         if check:
             assert not left, f"still running after the supervisor's end: {', '.join(left)}\n{self.log_tail()}"
             assert status == 0, f"mirror-supervisor ended with {status}:\n{self.log_tail()}"
+            crashes = CRASH.findall(self.log())
+            assert not crashes, f"crashed: {crashes[:3]}\n{self.log_tail(60)}"
         return status
 
     def kill(self):
