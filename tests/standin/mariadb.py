@@ -81,15 +81,15 @@ class MariaDB:
         return done.stdout
 
     def stop(self):
-        if self._guard:
-            self._guard.stop(30)
-            self._guard = None
+        guard, self._guard = self._guard, None
+        if guard:
+            guard.stop(30)
 
     def kill(self):
-        """As a power cut would."""
-        if self._guard:
-            self._guard.kill()
-            self._guard = None
+        """As a power cut would. Another thread may start it again as soon as it is dead."""
+        guard, self._guard = self._guard, None
+        if guard:
+            guard.kill()
 
     def discard(self):
         self.stop()
