@@ -508,6 +508,7 @@ void access_session_free(struct access_session *session)
         return;
     if (session->step == STEP_OPEN)
         send_logout(session, STEP_LEAVING, LOGOUT_WAIT_MS);
+    enter(session, STEP_OVER); /* the reactor's tick may be access_step(), which frees what is leaving */
     if (session->logout_sent && clock_left_ms(session->leave_until_ms) > LOGOUT_WAIT_MS)
         session->leave_until_ms = clock_boot_ms() + LOGOUT_WAIT_MS;
     while (session->logout_sent && !finish_logout(session))
@@ -524,11 +525,10 @@ void access_session_leave(struct access_session *session)
         send_logout(session, STEP_LEAVING, LOGOUT_LEAVE_MS);
         return;
     }
-    if (session->step == STEP_LEAVING_PROBE) {
+    if (session->step == STEP_LEAVING_PROBE)
         enter(session, STEP_LEAVING);
-        return;
-    }
-    access_session_free(session);
+    if (session->step != STEP_LEAVING)
+        access_session_free(session);
 }
 
 bool access_step(struct access *access)

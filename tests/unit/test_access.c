@@ -39,6 +39,7 @@ static struct {
     bool store_away;
     const char *refuses; /* mailbox, or "*" */
     bool down, dies, busy, mute_logout, row_lost, site_stops;
+    struct access *ticks; /* the reactor's tick is access_step() of it */
     /* what came of it */
     size_t asked, started, released_clean, released_unclean, renewed, freed, cut, met;
     uint64_t versions[8];
@@ -218,6 +219,8 @@ bool imap_reactor_run(struct imap_reactor *reactor, struct pollfd *extra, size_t
     } else {
         usleep((useconds_t)timeout_ms * 1000);
     }
+    if (play.ticks != NULL)
+        access_step(play.ticks);
     return true;
 }
 
@@ -345,6 +348,28 @@ static void test_leaving_does_not_wait(void **state)
     access_step(*state);
     assert_int_equal(play.released_clean, 1);
     assert_int_equal(play.freed, 1);
+}
+
+/* While one is waited for, the tick looks after all that are leaving: each is freed once. */
+static void test_ticks_while_it_waits(void **state)
+{
+    struct access_session *sessions[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        sessions[i] = start(*state);
+        answer(STORE_ADMIT_GO);
+        assert_int_equal(run(sessions[i]), ACCESS_READY);
+    }
+    play.mute_logout = true;
+    play.ticks = *state;
+    access_session_leave(sessions[1]);
+    access_session_leave(sessions[2]);
+    access_session_free(sessions[0]);
+    access_free(*state);
+    assert_int_equal(play.freed, 4);
+    assert_int_equal(play.released_unclean, 4);
+    play.ticks = NULL;
+    set_up(state);
 }
 
 static void test_cut_is_not_clean(void **state)
@@ -549,6 +574,7 @@ int main(void)
         TEST(test_enters_and_leaves),
         TEST(test_logout_without_answer_is_not_clean),
         TEST(test_leaving_does_not_wait),
+        TEST(test_ticks_while_it_waits),
         TEST(test_cut_is_not_clean),
         TEST(test_refused_mailbox_is_its_own_matter),
         TEST(test_probe_accepted_then_ours),
