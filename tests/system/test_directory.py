@@ -40,6 +40,7 @@ class World:
         for server in (*self.mail, self.production, self.target):
             server.start()
         self.production.load(subscribers.make(self.production.suffix, self.numbers, classes=self.classes))
+        self.prepare()
         sites = [{**site(name, mail), "ldap": directory.section(**changes)} for name, mail, directory, changes in zip(
             ("production", "dr"), self.mail, (self.production, self.target), (self.ldap_production, {}))]
         secrets = {f"{name}.secret": self.mail[0].password for name in ("production", "dr")}
@@ -57,6 +58,9 @@ class World:
             self.product.__exit__(kind)
         for server in (*self.mail, self.production, self.target):
             server.discard()
+
+    def prepare(self):
+        """What is there before the product starts."""
 
     def states(self, kind="subscriber"):
         return self.product.sql(

@@ -1,5 +1,4 @@
 """Subscribing from the directory: by filter and by range, as subscribers appear; on hold, not wiped, as they go."""
-import contextlib
 import json
 import os
 import signal
@@ -26,12 +25,20 @@ def await_states(world, expected, seconds=40):
     wait_for(lambda: states(world) == expected, seconds, lambda: f"{expected}: {states(world)} {world.product.log_tail(20)}")
 
 
-@contextlib.contextmanager
+class Following(World):
+    """`filled` have messages before anybody can be subscribed: a mailbox that two make at once refuses one of them."""
+
+    def __init__(self, filled, **choices):
+        super().__init__(**choices)
+        self.filled = filled
+
+    def prepare(self):
+        for number in self.filled:
+            fill(self.mail[0], number, 2, seed=number)
+
+
 def following(choices=None, numbers=(1002, 1022), **directory):
-    with World(directory=directory or FOLLOW, **(choices or {})) as world:
-        for number in numbers:
-            fill(world.mail[0], number, 2, seed=number)
-        yield world
+    return Following(numbers, directory=directory or FOLLOW, **(choices or {}))
 
 
 @pytest.mark.parametrize("choices", [{}, {"size_limit": 15, "paging": "refused"}], ids=["pages", "size limit 15, no pages"])
