@@ -192,11 +192,23 @@ static void drop_values(struct change *change, int op, const LDAPRDN parts)
         drop_value(change, op, parts[i]);
 }
 
-static bool has_values(const struct change *change, int op, const LDAPRDN parts)
+static bool is_in_rdn(const LDAPRDN parts, const LDAPAVA *part)
+{
+    for (size_t i = 0; parts && parts[i]; i++)
+        if (parts[i]->la_attr.bv_len == part->la_attr.bv_len &&
+            strncasecmp(parts[i]->la_attr.bv_val, part->la_attr.bv_val, part->la_attr.bv_len) == 0 &&
+            parts[i]->la_value.bv_len == part->la_value.bv_len &&
+            memcmp(parts[i]->la_value.bv_val, part->la_value.bv_val, part->la_value.bv_len) == 0)
+            return true;
+    return false;
+}
+
+/* Each value of the old RDN goes, or is in the new one, where the server leaves it. */
+static bool old_rdn_goes(const struct change *change, const LDAPRDN from, const LDAPRDN to)
 {
     struct place ignored;
-    for (size_t i = 0; parts && parts[i]; i++)
-        if (!find_value(change, op, parts[i], &ignored))
+    for (size_t i = 0; from && from[i]; i++)
+        if (!is_in_rdn(to, from[i]) && !find_value(change, LDAP_MOD_DELETE, from[i], &ignored))
             return false;
     return true;
 }
@@ -215,7 +227,7 @@ static void rename_entry(const struct entry *wanted, struct change *change)
         change->dn_after = str_copy(wanted->dn);
         if (!str_equal_nocase(parent, old_parent))
             change->new_parent = str_copy(parent);
-        change->keep_old_rdn = !has_values(change, LDAP_MOD_DELETE, from[0]);
+        change->keep_old_rdn = !old_rdn_goes(change, from[0], to[0]);
         if (!change->keep_old_rdn)
             drop_values(change, LDAP_MOD_DELETE, from[0]);
         drop_values(change, LDAP_MOD_ADD, to[0]);
