@@ -30,8 +30,11 @@ void store_listed_sum_add(struct store_listed_sum *sum, const struct store_liste
         memcpy(bytes + len, texts[i], more);
         len += more;
     }
-    memcpy(bytes + len, row->digest, sizeof(row->digest));
-    ASSERT(EVP_Digest(bytes, len + sizeof(row->digest), hash, NULL, EVP_sha256(), NULL) == 1);
+    if (row->has_digest) {
+        memcpy(bytes + len, row->digest, sizeof(row->digest));
+        len += sizeof(row->digest);
+    }
+    ASSERT(EVP_Digest(bytes, len, hash, NULL, EVP_sha256(), NULL) == 1);
     sum->count++;
     sum->bits[0] ^= read_bits(hash);
     sum->bits[1] ^= read_bits(hash + 8);
@@ -50,7 +53,8 @@ bool store_listed_sum_is(const struct store_listed_sum *sum, const struct store_
 }
 
 #define ROW_HASH                                                                                             \
-    "SHA2(CONCAT(dn, '\\0', number, '\\0', identity, '\\0', cos, '\\0', name, '\\0', digest), 256)"
+    "SHA2(CONCAT(dn, '\\0', number, '\\0', identity, '\\0', cos, '\\0', name, '\\0', COALESCE(digest, "      \
+    "'')), 256)"
 #define BITS(first) "BIT_XOR(CAST(CONV(SUBSTR(" ROW_HASH ", " #first ", 16), 16, 10) AS UNSIGNED))"
 
 int store_listed_sum_read(struct store *store, uint32_t route_id, enum store_kind kind,
@@ -59,7 +63,7 @@ int store_listed_sum_read(struct store *store, uint32_t route_id, enum store_kin
     struct store_query *query = STORE_ROWS(
         store, err,
         "SELECT COUNT(*), " BITS(1) ", " BITS(17) " FROM listed WHERE route_id = ? AND side = ? AND "
-                                                  "kind = ? AND digest IS NOT NULL",
+                                                  "kind = ?",
         bind_u64(route_id), bind_text(store_directory_tx_side(side)),
         bind_text(store_directory_tx_kind(kind)));
     *sum_out = (struct store_listed_sum){0};

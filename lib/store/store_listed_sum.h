@@ -12,13 +12,13 @@
 struct store_listed_sum {
     uint64_t count, bits[2];
 };
-/* `row` has a digest. Pure. */
+/* Pure. */
 void store_listed_sum_add(struct store_listed_sum *sum, const struct store_listed *row);
 /* Of the rows of both. */
 void store_listed_sum_join(struct store_listed_sum *sum, const struct store_listed_sum *other);
 bool store_listed_sum_is(const struct store_listed_sum *sum, const struct store_listed_sum *other);
 
-/* Of the rows of that side and kind; without those that have no digest. */
+/* Of the rows of that side and kind. */
 int store_listed_sum_read(struct store *store, uint32_t route_id, enum store_kind kind,
                           enum store_listed_side side, struct store_listed_sum *sum_out, struct err *err);
 

@@ -41,7 +41,7 @@ static void fill(char *text, size_t size)
 
 static void make_row(struct store_listed *row, unsigned number)
 {
-    *row = (struct store_listed){.has_digest = true};
+    *row = (struct store_listed){.has_digest = number % 7 != 0};
     fill(row->dn, sizeof(row->dn) - 10);
     snprintf(row->dn + strlen(row->dn), 10, "%u", number);
     fill(row->number, sizeof(row->number));
