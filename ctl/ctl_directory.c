@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PAGE = 500, SHORTEST_PAUSE_MS = 200, LONGEST_PAUSE_MS = 250, DIFF_SECONDS = 600 };
+enum { PAGE = 500, PAUSE_MS = 200, DIFF_SECONDS = 600 };
 
 /* ---- status ---- */
 
@@ -258,22 +258,12 @@ static bool is_done(const cJSON *asked, const cJSON *now, bool dry, const char *
     return true;
 }
 
-/* A tenth of what it took so far. */
-static void pause_since(int64_t began_boot_ms)
-{
-    int64_t pause = (clock_boot_ms() - began_boot_ms) / 10;
-    pause = pause < SHORTEST_PAUSE_MS  ? SHORTEST_PAUSE_MS
-            : pause > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS
-                                       : pause;
-    poll(NULL, 0, (int)pause);
-}
-
 /* The directory as it is when all is done, or when the time is over (*exit_out NOT_WELL). NULL: the API failed. */
 static cJSON *await(struct ctl *ctl, const struct ctl_args *args, const cJSON *asked, bool dry,
                     enum ctl_exit *exit_out)
 {
     uint32_t seconds = args->timeout_seconds ? args->timeout_seconds : DIFF_SECONDS;
-    int64_t began = clock_boot_ms(), until = began + (int64_t)seconds * 1000;
+    int64_t until = clock_boot_ms() + (int64_t)seconds * 1000;
     for (;;) {
         cJSON *now = ctl_get(ctl, "/api/v1/directory", exit_out);
         if (!now || is_done(asked, now, dry, args->value[CTL_OPT_ROUTE]))
@@ -286,7 +276,7 @@ static cJSON *await(struct ctl *ctl, const struct ctl_args *args, const cJSON *a
             return NULL;
         }
         cJSON_Delete(now);
-        pause_since(began);
+        poll(NULL, 0, PAUSE_MS);
     }
 }
 

@@ -5,7 +5,7 @@
  *     '---- sizeLimitExceeded ------'----> RANGES of digits, or (numbers that are integers) of values
  *
  * Entries that came before a limit cut in come again with the ranges: on_entry may see them twice, which is harmless, since
- * what it does with them is the same.
+ * what it does with them is the same; who counts them is told by on_mark.
  */
 #include "ldapsync/listing.h"
 

@@ -40,12 +40,10 @@ void results_free(struct results *results)
 int results_flush(struct results *results, struct err *err)
 {
     const struct store_entry_result *told[AT_ONCE];
-    if (!results)
+    if (!results || results->count == 0)
         return 0;
     for (size_t i = 0; i < results->count; i++)
         told[i] = &results->works[i]->result;
-    if (results->count == 0)
-        return 0;
     if (CRASH_AFTER(RESULTS_RECORDED,
                     store_entry_settled(results->round->tools->store, &results->round->claim->lease, told,
                                         results->count, err)) != 0)

@@ -43,14 +43,12 @@ static void forget_target(struct work *work)
     work->of_target.known = false;
 }
 
-static int read_side(struct work *work, struct connection *connection, struct work_read *read, const char *dn,
-                     struct err *err)
+static int read_side(struct connection *connection, struct work_read *read, const char *dn, struct err *err)
 {
     entry_fini(&read->entry);
     read->found = false;
     int code = ldap_search_ext(connection_handle(connection), dn, LDAP_SCOPE_BASE, "(objectClass=*)", NULL, 0,
                                NULL, NULL, NULL, 0, &read->message_id);
-    (void)work;
     if (code == LDAP_SUCCESS)
         return 0;
     read->message_id = 0;
@@ -60,7 +58,7 @@ static int read_side(struct work *work, struct connection *connection, struct wo
 static int read_target(struct work *work, const char *dn, struct err *err)
 {
     forget_target(work);
-    return read_side(work, work->round->target, &work->target, dn, err);
+    return read_side(work->round->target, &work->target, dn, err);
 }
 
 static void make_known(struct work *work)
@@ -80,7 +78,7 @@ int work_start(struct work *work, struct round *round, const struct store_entry 
     if (known < 0)
         return -1;
     work->known_count = (size_t)known;
-    if (read_side(work, round->production, &work->production, entry->source_dn, err) != 0)
+    if (read_side(round->production, &work->production, entry->source_dn, err) != 0)
         return -1;
     return entry->target_dn[0] ? read_target(work, entry->target_dn, err) : 0;
 }

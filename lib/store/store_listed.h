@@ -59,7 +59,8 @@ int store_listed_count(struct store *store, uint32_t route_id, enum store_kind k
 
 /* Pairs what production has with the target: entries are made or refreshed (by identity) from listed rows whose `listing` is
  * at least `since_listing` (0: all); target_dn is found by number where it is not known yet and no other entry has it.
- * Equal digests, or the two that it was last settled with and a verdict of then, are no work: equal ones are proven now.
+ * Equal digests, or the two that it was last settled with and a verdict of then, are no work: equal ones are proven if both
+ * sides were read just now.
  * All others become todo. Numbers that two entries of production have are a trouble of both, and neither is paired anew. Runs
  * in several short transactions. */
 int store_listed_pair(struct store *store, const struct store_directory_lease *lease, enum store_kind kind,

@@ -1,6 +1,6 @@
 /*
  * Is all as it was listed last? The sum of a listing is made as it comes, that of the table `listed` by the database; where both
- * agree and pairing would change nothing, a whole comparison writes not a row.
+ * agree and pairing would change nothing, a whole comparison writes no row of `listed` or `entry`.
  */
 #ifndef MIRROR_STORE_LISTED_SUM_H
 #define MIRROR_STORE_LISTED_SUM_H
